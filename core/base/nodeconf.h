@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// /etc/postern/node.conf: the ~15 keys a process needs before it has a configuration (ZPL, read by zconfig).
+#include "core/base/base.h"
+
+enum { MASTERS_MOST = 2 };
+
+struct master_address {
+    char control[128]; // tcp://host:port of 7701
+    char publish[128]; // 7702
+    char events[128];  // 7703
+    char key[41];      // CURVE public key, Z85
+    char name[64];
+};
+
+struct nodeconf {
+    char name[64];          // node's name
+    char site[64];
+    char role[16];          // worker | master
+    char state[108];        // folder
+    char run[108];
+    char keys[108];         // folder with node.key (CURVE, Z85: public, secret)
+    char smtp[8][64];       // listen addresses host:port
+    unsigned smtp_count;
+    char smtps[64];         // implicit TLS, empty: none
+    char hostname[256];     // EHLO and banner name
+    char metrics[64];       // host:port of the probes
+    struct master_address masters[MASTERS_MOST];
+    unsigned master_count;
+    // a master's own
+    char bind_control[64], bind_publish[64], bind_events[64], bind_public[64];
+    char log_level[16];
+};
+
+// Reads `path`; --state, --run given on the command line override (NULL: not given). -1 with a message that
+// names file, line or key and the mend. Socket paths that would pass 107 bytes are refused here.
+NODISCARD int nodeconf_read(struct nodeconf *ret, const char *path, const char *state, const char *run,
+                            char *ret_error, size_t error_size);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The only place where a ZeroMQ socket is made: sets every option that the defaults get wrong, before bind or connect.
+#include "core/base/base.h"
+
+struct curve_keys; // core/bus/keys.h
+struct zmq_context;
+
+enum socket_kind { SOCKET_PIPE_IN, SOCKET_PIPE_OUT, SOCKET_PUB, SOCKET_SUB, SOCKET_DEALER, SOCKET_ROUTER };
+
+struct socket_options {
+    enum socket_kind kind;
+    int bind;                      // 1 bind, 0 connect
+    const char *endpoint;          // ipc://..., tcp://...
+    const struct curve_keys *keys; // own; NULL: ipc without CURVE. tcp without keys is refused
+    const char *server_key;        // Z85; NULL: this side is the CURVE server (then zap_domain is a must)
+    const char *zap_domain;
+    int64_t message_most;          // bytes
+    int high_water;                // messages
+};
+
+void *socket_context(void); // one per process, made at first use (one I/O thread)
+void socket_context_end(void);
+// NULL with errno.
+void *make_socket(const struct socket_options *options);
