@@ -88,6 +88,10 @@ uint64_t journal_live(const struct journal *self);           // records
 uint64_t journal_bytes(const struct journal *self);          // on disk
 uint64_t journal_syncs(const struct journal *self);          // fdatasync calls so far
 int journal_accepts(const struct journal *self);             // 1 while non-reserved records can be appended (disk space, health)
+// Long-lived small records are copied forward by their owner: append anew, release the old. The oldest segment that
+// is kept (0: only the current one), how many live records it has.
+uint64_t journal_oldest_segment(const struct journal *self);
+uint64_t journal_segment_live(const struct journal *self, uint64_t segment);
 // Do segments in `folder` hold records? For slot_take; cheap.
 int journal_has_records(const char *folder);
 
