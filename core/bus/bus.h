@@ -27,22 +27,27 @@ enum bus_type {
     BUS_RELOADED = 13,
     BUS_COMMAND = 14,    // StageCommand
     BUS_REPLY = 15,      // StageReply
+    BUS_DELIVERY_BEGUN = 16, // DeliveryBegun
 };
 
 // A message arrived. `data` is packed, valid during the call; foreign: unpack may fail.
 typedef void bus_receive_fn(void *context, enum bus_type type, const uint8_t *data, size_t size);
-// A peer's socket appeared or vanished (a hint), or the pipe to it connected anew.
+// The pipe to a peer connected (present: say Hello) or broke; a reconnect is told as both. A hint. What
+// was queued for a pipe that broke is gone: it is never given to the next that binds there.
 typedef void bus_peer_fn(void *context, enum stage stage, unsigned slot, int present);
 
-// Binds run/<stage>/<slot>. NULL with errno. Only the holder of the slot's lock may call it.
+// Binds run/<stage>/<slot>. NULL with errno (ENAMETOOLONG: a socket path has at
+// most 107 bytes). Only the holder of the slot's lock may call it. Not to be destroyed in its own callbacks.
 struct bus *bus_new(struct loop *loop, const char *run, enum stage stage, unsigned slot, bus_receive_fn *fn, void *context);
 void bus_destroy(struct bus **self);
 // Also receive for an adopted slot of the same stage; and stop that.
 NODISCARD int bus_bind(struct bus *self, unsigned slot);
 void bus_unbind(struct bus *self, unsigned slot);
-// Watch the instances of a stage; `fn` is called for those already there, too.
+// Watch the instances of a stage; `fn` is called for those already there, too,
+// once the loop runs. The folder may appear later.
 NODISCARD int bus_watch(struct bus *self, enum stage stage, bus_peer_fn *fn);
 
-// Packs and queues. 0; or -1 with EAGAIN: no such peer connected, or its pipe is full (nothing was queued).
+// Packs and queues; leaves with this turn of the loop. 0: it arrives unless the pipe breaks. -1: nothing was
+// queued; EAGAIN: no such peer connected, or 1 MiB waits for it; EMSGSIZE: more than 1 MiB.
 NODISCARD int bus_send(struct bus *self, enum stage stage, unsigned slot, enum bus_type type, const ProtobufCMessage *message);
 int bus_present(const struct bus *self, enum stage stage, unsigned slot);

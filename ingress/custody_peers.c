@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hello and Welcome: who is there, in which incarnation, and what it holds.
+#include "core/base/log.h"
+#include "core/base/table.h"
+#include "ingress/mail.h"
+
+#include <string.h>
+
+enum { ANALYZERS, DELIVERIES };
+enum { HELLO_EVERY_MS = 1000 };
+
+struct peer *custody_peer_of(struct custody *self, enum stage stage, unsigned slot)
+{
+    int kind = stage == STAGE_ANALYZER ? ANALYZERS : DELIVERIES;
+    if ((stage != STAGE_ANALYZER && stage != STAGE_DELIVERY) || slot >= SLOT_MOST)
+        return NULL;
+    struct peer *peer = &self->peers[kind][slot];
+    peer->stage = stage;
+    peer->slot = slot;
+    return peer;
+}
+
+static void say_hello(struct custody *self, struct peer *peer)
+{
+    Postern__Hello hello = POSTERN__HELLO__INIT;
+    hello.stage = STAGE_INGRESS;
+    hello.slot = self->slot;
+    hello.incarnation = self->incarnation;
+    hello.round = peer->round + 1;
+    if (self->ops->send(self->io, peer->stage, peer->slot, BUS_HELLO, &hello.base) == 0)
+        peer->round++;
+}
+
+void custody_peer(struct custody *self, enum stage stage, unsigned slot, int present)
+{
+    struct peer *peer = custody_peer_of(self, stage, slot);
+    if (!peer)
+        return;
+    peer->present = present;
+    if (present)
+        say_hello(self, peer);
+}
+
+void peers_tick(struct custody *self, int64_t now)
+{
+    if (now - self->hello_ms >= 0 && now - self->hello_ms < HELLO_EVERY_MS)
+        return;
+    self->hello_ms = now;
+    for (int kind = ANALYZERS; kind <= DELIVERIES; kind++)
+        for (unsigned slot = 0; slot < SLOT_MOST; slot++)
+            if (self->peers[kind][slot].present)
+                say_hello(self, &self->peers[kind][slot]);
+    custody_check_reports(self);
+}
+
+// -- analyzers
+
+static void analyzer_welcome(struct custody *self, struct peer *peer,
+                             const Postern__Welcome *welcome)
+{
+    int died = peer->incarnation != welcome->incarnation;
+    peer->incarnation = welcome->incarnation;
+    peer->credit = welcome->credit;
+    peer->heard_ms = self->ops->now_ms(self->io);
+    struct job *next;
+    for (struct job *job = peer->jobs; died && job; job = next) {
+        next = job->next;
+        if (job->incarnation != welcome->incarnation)
+            analysis_died(job);
+    }
+    analysis_next(self);
+}
+
+// -- deliveries
+
+static struct job *job_at(const struct mail *mail, const struct peer *peer, uint32_t recipient)
+{
+    for (struct job *job = mail->jobs; job; job = job->mail_next)
+        if (job->peer == peer && job_holds(job, recipient))
+            return job;
+    return NULL;
+}
+
+// What it claims stays with it: an old job goes over to the new incarnation, and a replayed
+// message, of whose jobs nothing is known any more, gets one.
+static void claim(struct custody *self, struct peer *peer, const Postern__Welcome *welcome,
+                  const Postern__Holding *holding)
+{
+    struct mail *mail = mail_find(self, &holding->id);
+    if (!mail)
+        return;
+    for (size_t i = 0; i < holding->n_recipients; i++) {
+        uint32_t at = holding->recipients[i];
+        if (at >= mail->envelope->n_recipients)
+            continue;
+        struct job *job = job_at(mail, peer, at);
+        if (!job && mail->states[at] == RECIPIENT_WAITING) {
+            job = job_new(peer, mail, &at, 1, self->ops->now_ms(self->io));
+            mail->states[at] = RECIPIENT_GIVEN;
+        }
+        if (job) {
+            job->incarnation = welcome->incarnation;
+            job->seen = welcome->round;
+        }
+    }
+}
+
+static void end_report(struct custody *self, struct peer *peer, const Postern__Welcome *welcome)
+{
+    peer->incarnation = welcome->incarnation;
+    peer->credit = welcome->credit;
+    peer->heard_ms = self->ops->now_ms(self->io);
+    struct job *next;
+    for (struct job *job = peer->jobs; job; job = next) {
+        next = job->next;
+        if (job->seen == welcome->round)
+            continue;
+        if (job->incarnation != welcome->incarnation)
+            delivery_died(job);
+        else if (job->round < welcome->round) // sent before the Hello, yet not there
+            delivery_lost(job);
+    }
+    self->reported |= (uint64_t)1 << peer->slot;
+    custody_check_reports(self);
+    delivery_next(self);
+}
+
+static void delivery_welcome(struct custody *self, struct peer *peer,
+                             const Postern__Welcome *welcome)
+{
+    for (size_t i = 0; i < welcome->n_holding; i++)
+        claim(self, peer, welcome, welcome->holding[i]);
+    if (welcome->last)
+        end_report(self, peer, welcome);
+}
+
+void custody_welcome(struct custody *self, const Postern__Welcome *welcome)
+{
+    struct peer *peer = custody_peer_of(self, (enum stage)welcome->stage, welcome->slot);
+    if (!peer || welcome->to != self->incarnation || welcome->to_slot != self->slot ||
+        welcome->incarnation == 0 || welcome->round > peer->round)
+        return;
+    if (peer->stage == STAGE_ANALYZER)
+        analyzer_welcome(self, peer, welcome);
+    else
+        delivery_welcome(self, peer, welcome);
+}
+
+// -- recovery
+
+static int decide_replayed(const void *key, size_t size, void *value, void *context)
+{
+    struct mail *mail = value;
+    (void)key, (void)size, (void)context;
+    if (mail->replayed)
+        mail_decide(mail);
+    return 0;
+}
+
+void custody_check_reports(struct custody *self)
+{
+    if (!self->recovering)
+        return;
+    uint64_t silent = self->ops->existing(self->io, STAGE_DELIVERY) & ~self->reported;
+    if (silent != 0)
+        return;
+    self->recovering = 0;
+    table_each(self->mails, decide_replayed, NULL);
+}

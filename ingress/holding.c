@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ingress/holding.h"
+
+#include "core/base/clock.h"
+#include "core/base/file.h"
+#include "core/base/log.h"
+#include "core/bus/feed.h"
+#include "core/journal/record.h"
+#include "ingress/big.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// -- custody's actions
+
+static int64_t now_ms(void *io)
+{
+    (void)io;
+    return clock_wall_ms();
+}
+
+static int append(void *io, unsigned type, const struct iovec *pieces, int count, journal_fn *fn,
+                  void *context, struct position *ret_where)
+{
+    struct holding *self = io;
+    int reserved = type != RECORD_MESSAGE;
+    return journal_append(self->journal, type, reserved, pieces, count, fn, context, ret_where);
+}
+
+static void release(void *io, struct position where)
+{
+    journal_release(((struct holding *)io)->journal, where);
+}
+
+static void release_ended(void *io, struct position ended, struct position end)
+{
+    journal_release_ended(((struct holding *)io)->journal, ended, end);
+}
+
+static void release_after(void *io, struct position ended, struct position end)
+{
+    journal_release_after(((struct holding *)io)->journal, ended, end);
+}
+
+static void committed(void *io, struct position where, const void *event, size_t size)
+{
+    feed_committed(((struct holding *)io)->feed, where, event, size);
+}
+
+static int send_to(void *io, enum stage stage, unsigned slot, enum bus_type type,
+                   const ProtobufCMessage *message)
+{
+    return bus_send(((struct holding *)io)->bus, stage, slot, type, message);
+}
+
+static int locked(void *io, enum stage stage, unsigned slot)
+{
+    return slot_locked(((struct holding *)io)->state, stage, slot) != 0; // when in doubt: alive
+}
+
+static uint64_t existing(void *io, enum stage stage)
+{
+    return slot_existing(((struct holding *)io)->state, stage);
+}
+
+static void ended(void *io, const Postern__Envelope *envelope)
+{
+    struct holding *self = io;
+    if (envelope->big.len == 0 || envelope->big.len >= ULID_TEXT)
+        return;
+    char name[ULID_TEXT] = {0};
+    memcpy(name, envelope->big.data, envelope->big.len);
+    big_file_unlink(self->journal, self->big_folder, name);
+}
+
+static const struct custody_ops real_ops = {
+    .now_ms = now_ms,
+    .append = append,
+    .release = release,
+    .release_ended = release_ended,
+    .release_after = release_after,
+    .committed = committed,
+    .send = send_to,
+    .locked = locked,
+    .existing = existing,
+    .ended = ended,
+};
+
+// -- opening
+
+// A big file whose record never came, or whose message ended just before a crash.
+static void sweep_big_files(struct holding *self)
+{
+    DIR *folder = opendir(self->big_folder);
+    if (!folder)
+        return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        struct ulid id;
+        if (ulid_parse(entry->d_name, strlen(entry->d_name), &id) == 0 &&
+            !custody_knows(self->custody, &id))
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+static void log_replay(const struct holding *self, const struct journal_report *report)
+{
+    log_info("journal.replayed", "slot=%u records=%lu again=%lu torn=%lu custody=%zu",
+             self->slot.number, report->records, report->replayed_again, report->torn,
+             custody_count(self->custody));
+    if (report->corrupt > 0)
+        log_error("journal.corrupt", "slot=%u records=%lu copy=%s", self->slot.number,
+                  report->corrupt, report->corrupt_file);
+}
+
+static int open_journal(struct holding *self)
+{
+    char folder[160], corrupt[160];
+    snprintf(folder, sizeof(folder), "%s/journal", self->slot.path);
+    snprintf(corrupt, sizeof(corrupt), "%s/corrupt", self->slot.path);
+    snprintf(self->big_folder, sizeof(self->big_folder), "%s/big", self->slot.path);
+    if (file_make_folders(self->big_folder, 0750) < 0)
+        return -1;
+    struct journal_options options = {.folder = folder, .corrupt = corrupt};
+    struct journal_report report;
+    self->journal = journal_new(self->loop, &options, custody_replay, self->custody, &report);
+    if (!self->journal)
+        return -1;
+    log_replay(self, &report);
+    return 0;
+}
+
+struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
+                            struct slot *slot, const struct custody_limits *limits)
+{
+    struct holding *self = allocate(sizeof(*self));
+    self->slot = *slot;
+    self->loop = loop;
+    self->bus = bus;
+    self->state = state;
+    self->custody = custody_new(&real_ops, self, slot->number, slot->incarnation, limits);
+    if (open_journal(self) < 0) {
+        int error = errno;
+        log_error("journal.unusable", "slot=%u errno=%d", slot->number, error);
+        holding_destroy(&self);
+        errno = error;
+        return NULL;
+    }
+    self->feed = feed_new(loop, bus, self->journal, STAGE_INGRESS, slot->number, slot->incarnation);
+    sweep_big_files(self);
+    custody_recovered(self->custody);
+    return self;
+}
+
+void holding_destroy(struct holding **holding)
+{
+    struct holding *self = *holding;
+    if (!self)
+        return;
+    *holding = NULL;
+    feed_destroy(&self->feed);
+    journal_destroy(&self->journal);
+    custody_destroy(&self->custody);
+    slot_release(&self->slot);
+    free(self);
+}
+
+int holding_has_records(const char *path)
+{
+    char folder[160];
+    snprintf(folder, sizeof(folder), "%s/journal", path);
+    return journal_has_records(folder);
+}
