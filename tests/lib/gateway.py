@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole gateway on this machine for one test: master, node with its stages, and a next hop.
+
+It has the layout that `deploy/quickstart.sh` makes, in a temporary folder and on ports of its own.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from tests.lib import daemons
+from tests.lib.faults import EVERYTHING, Disk, kill_pid
+from tests.lib.inbox import Inbox
+from tests.lib.smtp import Dialogue
+from tests.lib.waiting import eventually, free_ports
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+BUILD = Path(os.environ.get("POSTERN_BUILD", ROOT / "build" / "release"))
+
+
+class CommandFailed(AssertionError):
+    """The command line said no."""
+
+
+class Gateway:
+    def __init__(self, documents=None, disk=False, disk_programs=None, keep=True, workers_stages=None):
+        self.home = Path(tempfile.mkdtemp(prefix="pt-", dir=os.environ.get("POSTERN_TEST_FOLDER", "/tmp")))
+        ports = free_ports(8)
+        self.port, self.metrics_port, self.master_metrics_port = ports[0], ports[6], ports[7]
+        self.cluster_ports = ports[2:6]
+        self.inbox = Inbox(self.home / "inbox", ports[1])
+        self.inbox.folder.mkdir()
+        self.documents = self.default_documents()
+        self.documents["stages"].update(workers_stages or {})
+        self.documents.update(documents or {})
+        self.disk = None
+        self.disk_programs = disk_programs
+        if disk:
+            self.disk = Disk(self.home / "disk", BUILD / "lib" / "faultdisk.so")
+        self.children = {}          # name -> Popen, of master and node
+        self.keep = keep            # a killed master or node is started again, as by systemd
+        self.stopping = threading.Event()
+        self.lock = threading.Lock()
+
+    # --- life ------------------------------------------------------------------------------
+    def start(self):
+        for part in ("master", "worker"):
+            for folder in ("state", "keys"):
+                (self.home / part / folder).mkdir(parents=True, mode=0o700)
+            (self.home / "run" / part).mkdir(parents=True)
+        (self.home / "bin").symlink_to(BUILD / "bin")
+        self.inbox.start()
+        master_key = self.command("keygen", str(self.home / "master/keys/node.key")).split()[-1]
+        worker_key = self.command("keygen", str(self.home / "worker/keys/node.key")).split()[-1]
+        (self.home / "master/node.conf").write_text(self.master_conf())
+        (self.home / "worker/node.conf").write_text(self.worker_conf(master_key))
+        self.launch("master")
+        eventually(self.master_answers, 20, "the master to answer")
+        self.command("node", "add", "worker-1", worker_key)
+        self.configure(self.documents)
+        self.launch("node")
+        threading.Thread(target=self.look_after, daemon=True).start()
+        self.wait_ready()
+        return self
+
+    def __enter__(self):
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def __exit__(self, kind, *_):
+        self.stop(keep_folder=kind is not None)
+
+    def stop(self, keep_folder=False):
+        """Ends every process of this gateway, and removes the folder unless a test failed in it."""
+        self.stopping.set()
+        with self.lock:
+            everything = [pid for pid, _, _ in daemons.processes_of(self.home)]
+        for pid in everything:
+            kill_pid(pid, signal.SIGCONT)
+        for name in ("node", "ingress", "analyzer", "delivery", "master"):
+            for pid in self.pids(name):
+                kill_pid(pid, signal.SIGTERM)
+        self.reap(10)
+        for pid, _, _ in list(daemons.processes_of(self.home)):
+            kill_pid(pid, signal.SIGKILL)
+        self.reap(5)
+        self.inbox.stop()
+        if keep_folder:
+            print(f"kept for looking into it: {self.home}")
+        else:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    def reap(self, seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for child in self.children.values():
+                child.poll()
+            if not list(daemons.processes_of(self.home)):
+                return
+            time.sleep(0.02)
+
+    def launch(self, name):
+        part = "master" if name == "master" else "worker"
+        command = [str(BUILD / "bin" / f"postern-{name}"), "--config", str(self.home / part / "node.conf"),
+                   "--state", str(self.home / part / "state"), "--run", str(self.home / "run" / part)]
+        environment = dict(os.environ)
+        if self.disk:
+            environment.update(self.disk.environment(self.disk_programs))
+        with open(self.home / f"{name}.log", "ab") as log:
+            self.children[name] = subprocess.Popen(command, stdout=log, stderr=log, env=environment,
+                                                   start_new_session=True)
+
+    def look_after(self):
+        while not self.stopping.wait(0.1):
+            with self.lock:
+                for name in list(self.children):
+                    if self.keep and not self.stopping.is_set() and self.children[name].poll() is not None:
+                        self.launch(name)
+
+    # --- configuration ---------------------------------------------------------------------
+    def default_documents(self):
+        return {
+            "domain/example.org": {"route": "sink"},
+            "route/sink": {"hops": [{"host": "127.0.0.1", "port": self.inbox.port}], "tls": "none"},
+            "policy/default": {},
+            "ingress": {"xclient": ["127.0.0.0/8"], "unlimited": ["127.0.0.0/8"]},
+            "delivery": {"retry_first_s": 1, "retry_most_s": 2},
+            "stages": {"ingress": 1, "analyzer": 2, "delivery": 1},
+        }
+
+    def master_conf(self):
+        control, publish, events, public = (f"tcp://127.0.0.1:{port}" for port in self.cluster_ports)
+        return "\n".join([
+            "name = master-a", "site = here", "role = master",
+            f"state = {self.home}/master/state", f"run = {self.home}/run/master", f"keys = {self.home}/master/keys",
+            f"metrics = 127.0.0.1:{self.master_metrics_port}",
+            "bind", f"    control = {control}", f"    publish = {publish}", f"    events = {events}",
+            f"    public = {public}", ""])
+
+    def worker_conf(self, master_key):
+        control, publish, events, _ = (f"tcp://127.0.0.1:{port}" for port in self.cluster_ports)
+        return "\n".join([
+            "name = worker-1", "site = here", "role = worker",
+            f"state = {self.home}/worker/state", f"run = {self.home}/run/worker", f"keys = {self.home}/worker/keys",
+            f"smtp = 127.0.0.1:{self.port}", "hostname = mx.test.example",
+            f"metrics = 127.0.0.1:{self.metrics_port}",
+            "master", "    name = master-a", f"    control = {control}", f"    publish = {publish}",
+            f"    events = {events}", f'    key = "{master_key}"', ""])
+
+    def configure(self, changes):
+        """Applies documents over those in force."""
+        file = self.home / "apply.json"
+        file.write_text(json.dumps(changes))
+        return self.command("config", "apply", str(file))
+
+    # --- asking ----------------------------------------------------------------------------
+    def command(self, *arguments, seconds=30):
+        """Runs `postern`; its output, or CommandFailed with what it complained of."""
+        environment = dict(os.environ, POSTERN_HOME=str(self.home))
+        done = subprocess.run([str(BUILD / "bin" / "postern"), *arguments], env=environment, text=True,
+                              capture_output=True, timeout=seconds, check=False)
+        if done.returncode != 0:
+            raise CommandFailed(f"postern {' '.join(arguments)}: exit {done.returncode}: {done.stderr.strip()}")
+        return done.stdout
+
+    def ask(self, *arguments):
+        """Runs `postern ... --json` and returns the value."""
+        return json.loads(self.command(*arguments, "--json"))
+
+    def messages(self, *arguments):
+        return self.ask("messages", *(arguments or ("--limit", "0")))
+
+    def message(self, mail):
+        """The master's row of a mail, None while there is none."""
+        rows = self.messages("--message-id", mail.message_id)
+        return rows[0] if rows else None
+
+    def wait_disposition(self, mail, disposition, seconds=30):
+        """Waits until the master says so of every recipient; the row."""
+        def told():
+            row = self.message(mail)
+            if row and all(one["disposition"] == disposition for one in row["recipients"]):
+                return row
+            return None
+        return eventually(told, seconds, f"{mail.ident} to be {disposition}", pause=0.1)
+
+    def master_answers(self):
+        try:
+            return self.ask("status") is not None
+        except (CommandFailed, ValueError):
+            return False
+
+    def accepts_mail(self):
+        try:
+            with Dialogue(self.port, timeout=3) as session:
+                session.command("EHLO probe.example")
+                return session.command("MAIL FROM:<probe@client.example>") == 250
+        except OSError:
+            return False
+
+    def wait_ready(self, seconds=30):
+        eventually(self.accepts_mail, seconds, "the gateway to accept mail")
+
+    # --- processes -------------------------------------------------------------------------
+    def pids(self, name, slot=None):
+        return daemons.pids_of(self.home, name, slot)
+
+    def kill(self, name, slot=None, number=signal.SIGKILL):
+        """Sends the signal to the processes of that name; returns their pids."""
+        pids = self.pids(name, slot)
+        assert pids, f"no postern-{name} to signal"
+        return [pid for pid in pids if kill_pid(pid, number)]
+
+    def kill_everything(self):
+        """SIGKILL to all processes at once, as a power button would."""
+        with self.lock:
+            for _ in range(2):
+                for name in EVERYTHING:
+                    for pid in self.pids(name):
+                        kill_pid(pid)
+
+    def log(self, name):
+        return (self.home / f"{name}.log").read_text(errors="replace")
