@@ -113,12 +113,12 @@ void analysis_wanted(struct mail *mail)
         analysis_next(self);
 }
 
-void analysis_died(struct job *job)
+// Takes a job back. A charged one counts as a try that killed or hung its analyzer.
+static void take_back(struct job *job, int charged)
 {
     struct mail *mail = job->mail;
-    int begun = job->begun;
     job_end(job);
-    if (begun) {
+    if (charged) {
         // The record says "the second try is under way": replayed, it is the last word, so an
         // ingress that dies meanwhile cannot hide a death.
         mail->tries++;
@@ -126,6 +126,13 @@ void analysis_died(struct job *job)
             mail_count_death(mail, STAGE_ANALYZER, TRIES_MOST);
     }
     analysis_wanted(mail);
+}
+
+// The dying words of an analyzer may be lost with it, so its death charges all that it held, not
+// only what it is known to have begun. The second try runs alone, so the innocent pass it.
+void analysis_died(struct job *job)
+{
+    take_back(job, 1);
 }
 
 static void check_analyzer(struct custody *self, struct peer *peer, int64_t now)
@@ -137,7 +144,7 @@ static void check_analyzer(struct custody *self, struct peer *peer, int64_t now)
         next = job->next;
         int late = now - job->sent_ms > self->limits.job_timeout_ms;
         if (dead || late || (silent && !job->begun))
-            analysis_died(job);
+            take_back(job, dead || job->begun);
     }
 }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A simulated worker around the real custody code: disk, analyzers, deliveries, next hop and clock,
+// all driven by one seed. Every step is one thing that could happen next; every death can come
+// between two steps.
+#include "ingress/custody.h"
+
+enum { ANALYZERS = 2, DELIVERIES = 2, MAILS_MOST = 64, RECIPIENTS_MOST = 3 };
+
+// Rules of the design that a run can be made to break (tests of the test).
+enum rule {
+    RULE_SYNC,          // durable is said only after the sync
+    RULE_REPORT,        // a delivery reports what its journal holds
+    RULE_WAIT_REPORTS,  // a restarted ingress waits for every delivery slot
+    RULE_KEEP_OUTCOME,  // a delivery keeps an outcome until it is acknowledged
+    RULE_INCARNATION,   // a delivery drops jobs made for another incarnation, or sent by an older
+                        // ingress
+    RULE_CUSTODY_FIRST, // deferred and quarantined are durable before that outcome leaves
+    RULE_REPLAY_DONE,   // what is done stays done
+    RULE_REPLAY_COUNT,  // deaths are counted durably
+    RULES
+};
+
+extern const char *const rule_names[RULES];
+
+struct world;
+
+// What a run found wrong: empty, or words.
+struct result {
+    char broken[256];
+    unsigned long steps, kills, accepted, rejected, put_off, duplicates;
+};
+
+// One schedule. `trace` prints each step.
+void world_run(uint64_t seed, unsigned mails, unsigned faults, int without, int trace,
+               struct result *ret);
