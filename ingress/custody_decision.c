@@ -207,8 +207,9 @@ void delivery_lost(struct job *job)
         if (mail->states[job->recipients[i]] == RECIPIENT_GIVEN)
             mail->states[job->recipients[i]] = RECIPIENT_WAITING;
     job_end(job);
-    // A replayed message that nobody claims may not be judged yet: its verdict brings it here.
-    if (mail->verdict && !mail->links[FOR_WORK].list)
+    // One that is not judged yet, or waits for the other reports, is decided when that comes.
+    int waits = !mail->verdict || (mail->replayed && mail->custody->recovering);
+    if (!waits && !mail->links[FOR_WORK].list)
         mail_list_add(&mail->custody->to_deliver, mail);
 }
 

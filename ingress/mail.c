@@ -3,12 +3,14 @@
 
 #include "core/base/table.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 void mail_list_add(struct mail_list *list, struct mail *mail)
 {
     struct mail_link *link = &mail->links[list->purpose];
+    assert(!link->list);
     link->list = list;
     link->next = NULL;
     link->previous = list->last;

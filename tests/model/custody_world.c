@@ -283,7 +283,7 @@ static const struct custody_ops sim_ops = {
 static const struct custody_limits sim_limits = {.verdict_wait_ms = 20000,
                                                  .job_timeout_ms = 60000,
                                                  .analysis_wait_ms = 3600000,
-                                                 .silent_ms = 3000};
+                                                 .silent_ms = 60000};
 
 // -- the disk
 
@@ -695,7 +695,7 @@ static void crash_disk(struct world *self, int power)
         if (record->state == NEW || (power && draw(self, 2)) ||
             (record->state == FAILED_SYNC && draw(self, 2)))
             record->gone = 1;
-        else if (!record->gone)
+        else if (!record->gone && record->state == WRITTEN)
             count_done(self, record); // appended anew and committed when the journal is opened
         record->state = DURABLE;
     }
@@ -759,7 +759,7 @@ static void process_step(struct world *self, enum stage stage, unsigned slot)
 
 static void step(struct world *self)
 {
-    self->now += (int64_t)draw(self, 50);
+    self->now += (int64_t)draw(self, 20);
     unsigned slot = (unsigned)draw(self, ANALYZERS);
     switch (draw(self, 8)) {
     case 0:
