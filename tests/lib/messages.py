@@ -3,6 +3,7 @@
 
 import hashlib
 import random
+import secrets
 
 MARK = b"X-Test-Id: "
 GTUBE = b"XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -54,3 +55,8 @@ def ident_of(content):
         return None, b""
     end = content.find(b"\r\n", at)
     return content[at + len(MARK):end].decode("ascii", "replace"), content[at:]
+
+
+def fresh_mail(kind="clean", **options):
+    """A mail with an id that no other has."""
+    return Mail("t" + secrets.token_hex(6), kind=kind, **options)

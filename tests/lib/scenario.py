@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What many tests do: send while something happens, wait for the end, compare."""
+
+import threading
+
+from tests.lib.checker import Checker
+from tests.lib.smtp import RecordingClient
+from tests.lib.waiting import eventually
+
+
+def settle(gateway, record, seconds=120):
+    """Waits until every clean mail that was acknowledged has arrived; the checker."""
+    checker = Checker(record, gateway.inbox)
+    try:
+        eventually(lambda: not checker.missing(), seconds, "all acknowledged mails", pause=0.2)
+    except AssertionError:
+        print("missing:", checker.missing()[:20])
+    return checker
+
+
+def assert_master_agrees(gateway, checker, seconds=60):
+    """The master's record and the inbox tell the same, one for one."""
+    eventually(gateway.master_answers, 30, "the master to answer", pause=0.2)
+    wrong = ["not asked"]
+    def agrees():
+        wrong[:] = checker.disagreements(gateway.messages())
+        return not wrong
+    try:
+        eventually(agrees, seconds, "the master to agree", pause=0.5)
+    except AssertionError:
+        assert not wrong, f"{len(wrong)} disagreements: {wrong[:10]}"
+
+
+def send_during(gateway, count, disturb, **options):
+    """Sends `count` mails while `disturb` runs in a thread; the record."""
+    client = RecordingClient(gateway.port, **options)
+    thread = threading.Thread(target=disturb, args=(client,), daemon=True)
+    thread.start()
+    record = client.send(count)
+    thread.join(60)
+    return record
+
+
+def wait_for_acks(client, count):
+    eventually(lambda: client.settled >= count, 60, f"{count} answers")
