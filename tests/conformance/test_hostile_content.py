@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks 16 to 18: messages made to cost time, memory, or a wrong reading."""
+
+import time
+
+import pytest
+
+from tests.lib.daemons import memory_kib
+from tests.lib.messages import fresh_mail
+from tests.lib.smtp import Dialogue, send_mail
+
+
+def send(gateway, content, seconds=30):
+    """The reply's code; asserts that the gateway lives on and answers others in time."""
+    start = time.monotonic()
+    with Dialogue(gateway.port, timeout=seconds) as session:
+        session.start_mail()
+        try:
+            code = session.message(content.replace(b"\r\n.", b"\r\n..") + b"\r\n.\r\n")[0]
+        except OSError:
+            code = 0
+    assert time.monotonic() - start < seconds
+    mail = fresh_mail()
+    assert send_mail(gateway.port, mail)[0] == 250
+    gateway.inbox.wait_for(mail.ident)
+    for name in ("ingress", "analyzer", "delivery"):
+        for pid in gateway.pids(name):
+            assert memory_kib(pid) < 700 * 1024
+    return code
+
+
+def end_of(gateway, message_id):
+    """Dispositions the master has of a mail."""
+    rows = gateway.messages("--rejected", "--message-id", message_id)
+    return {one["disposition"] for row in rows for one in row["recipients"]}
+
+
+def test_16_a_header_of_many_megabytes_is_refused(shared):
+    line = b"X-Filler: " + b"x" * 900 + b"\r\n"
+    assert send(shared, line * 20000 + b"\r\nbody") in (0, 552, 550, 554)
+
+
+def test_16_half_a_million_to_fields_are_refused(shared):
+    assert send(shared, b"To: a@example.org\r\n" * 500000 + b"\r\nbody") in (0, 552, 550, 554)
+
+
+def test_16_one_field_of_twenty_megabytes_is_refused(shared):
+    folded = b"Subject: " + b"x" * 900 + (b"\r\n " + b"x" * 900) * 22000
+    assert send(shared, folded + b"\r\n\r\nbody") in (0, 552, 550, 554)
+
+
+def test_16_a_hundred_received_fields_are_a_loop(shared):
+    assert send(shared, b"Received: from a by b; Mon, 12 Jan 2026 10:00:00 +0000\r\n" * 100 + b"\r\nbody") == 554
+
+
+@pytest.mark.parametrize("head", [
+    b"From: a@client.example\r\nFrom: b@client.example\r\n",
+    b"From: a@client.example\r\nContent-Type: text/plain\r\nContent-Type: text/html\r\n",
+    b"From: a@client.example, b@client.example\r\nSubject: one\r\nSubject: two\r\n",
+    b"From: " + b"(" * 10000 + b"a" + b")" * 10000 + b" <a@client.example>\r\n",
+], ids=["two-from", "two-content-type", "two-subject", "deep-comment"])
+def test_17_ambiguous_fields_get_a_verdict_in_time(shared, head):
+    assert send(shared, head + b"\r\nbody", 10) in (250, 550, 552, 554)
+
+
+def nested(depth):
+    content = b""
+    for level in range(depth):
+        content += b'Content-Type: multipart/mixed; boundary="b%d"\r\n\r\n--b%d\r\n' % (level, level)
+    return content + b"Content-Type: text/plain\r\n\r\ndeep\r\n"
+
+
+@pytest.mark.parametrize("content", [
+    nested(10000),
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n' + b"--b\r\n\r\nx\r\n" * 1000000,
+    b'Content-Type: multipart/mixed; boundary="never"\r\n\r\nno boundary here',
+    b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--bb\r\n\r\nx\r\n--b\r\n\r\ny\r\n--bb--\r\n--b--\r\n',
+    b'Content-Type: multipart/mixed; boundary="a"; boundary="b"\r\n\r\n--a\r\n\r\nx\r\n--a--\r\n--b\r\n\r\ny\r\n--b--\r\n',
+], ids=["depth-10000", "million-parts", "no-boundary", "prefix", "two-boundaries"])
+def test_18_hostile_structures_are_not_delivered_as_clean(shared, content):
+    ident = fresh_mail().message_id
+    code = send(shared, b"From: a@client.example\r\nMessage-ID: " + ident.encode() + b"\r\nMIME-Version: 1.0\r\n" + content)
+    assert code in (0, 250, 550, 552, 554)
+
+
+def test_18_two_boundaries_are_held_as_ambiguous(shared):
+    ident = fresh_mail().message_id
+    send(shared, b"From: a@client.example\r\nMessage-ID: " + ident.encode() + b"\r\nMIME-Version: 1.0\r\n"
+         b'Content-Type: multipart/mixed; boundary="a"; boundary="b"\r\n\r\n--a\r\n\r\nx\r\n--a--\r\n--b\r\n\r\ny\r\n--b--\r\n')
+    assert "delivered" not in end_of(shared, ident)
