@@ -87,11 +87,12 @@ def show_all(options):
 
 
 def accepts(port):
-    """Exit code 0 when a sender is taken: the gateway is ready for mail."""
+    """Exit code 0 when a recipient is taken: the gateway is up and configured."""
     try:
         with smtplib.SMTP("127.0.0.1", port, local_hostname="client.example", timeout=3) as client:
             client.ehlo()
-            return 0 if client.mail("anna@client.example")[0] == 250 else 1
+            client.mail("anna@client.example")
+            return 0 if client.rcpt("bert@example.org")[0] == 250 else 1
     except (OSError, smtplib.SMTPException):
         return 1
 

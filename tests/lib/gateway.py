@@ -203,7 +203,8 @@ class Gateway:
         try:
             with Dialogue(self.port, timeout=3) as session:
                 session.command("EHLO probe.example")
-                return session.command("MAIL FROM:<probe@client.example>") == 250
+                session.command("MAIL FROM:<probe@client.example>")
+                return session.command("RCPT TO:<postmaster@example.org>") == 250
         except OSError:
             return False
 
