@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ingress/limits.h"
+#include "core/base/table.h"
+#include "ingress/aging.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RATES_MOST = 100000, MINUTE_MS = 60000 };
+
+struct limits {
+    struct table *open; // client → number of connections; bounded by the connections in all
+    struct aging *rates;
+};
+
+size_t client_key(const char *address, uint8_t ret_key[CLIENT_KEY_MOST])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    uint8_t bytes[16];
+    if (inet_pton(AF_INET, address, ret_key) == 1)
+        return 4;
+    if (inet_pton(AF_INET6, address, bytes) != 1)
+        return 0; // all clients without an address (a Unix socket) are one
+    if (!memcmp(bytes, mapped, sizeof(mapped))) {
+        memcpy(ret_key, bytes + sizeof(mapped), 4);
+        return 4;
+    }
+    memcpy(ret_key, bytes, 8);
+    return 8;
+}
+
+struct limits *limits_new(void)
+{
+    struct limits *self = allocate(sizeof(*self));
+    self->open = table_new();
+    self->rates = aging_new(RATES_MOST);
+    return self;
+}
+
+void limits_destroy(struct limits **self)
+{
+    if (!*self)
+        return;
+    table_destroy(&(*self)->open);
+    aging_destroy(&(*self)->rates);
+    free(*self);
+    *self = NULL;
+}
+
+int limits_open(struct limits *self, const char *address, unsigned most)
+{
+    uint8_t key[CLIENT_KEY_MOST];
+    size_t size = client_key(address, key);
+    uintptr_t count = (uintptr_t)table_get(self->open, key, size); // the number itself
+    if (count >= most)
+        return 0;
+    (void)table_put(self->open, key, size, (void *)(count + 1));
+    return 1;
+}
+
+void limits_close(struct limits *self, const char *address)
+{
+    uint8_t key[CLIENT_KEY_MOST];
+    size_t size = client_key(address, key);
+    uintptr_t count = (uintptr_t)table_get(self->open, key, size);
+    if (count > 1)
+        (void)table_put(self->open, key, size, (void *)(count - 1));
+    else
+        (void)table_remove(self->open, key, size);
+}
+
+// The generic cell rate algorithm: `last` is when the allowance would be whole again.
+int limits_message(struct limits *self, const char *address, unsigned per_minute, int64_t now_ms)
+{
+    uint8_t key[CLIENT_KEY_MOST];
+    if (!per_minute)
+        return 1;
+    struct aging_entry *entry = aging_get(self->rates, key, client_key(address, key));
+    int64_t whole_us = entry->last; // microseconds: rates go beyond one a millisecond
+    int64_t now_us = now_ms * 1000;
+    int64_t cost_us = (int64_t)MINUTE_MS * 1000 / per_minute;
+    if (whole_us < now_us)
+        whole_us = now_us;
+    if (whole_us + cost_us > now_us + (int64_t)MINUTE_MS * 1000)
+        return 0;
+    entry->last = whole_us + cost_us;
+    return 1;
+}

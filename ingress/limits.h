@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// How much one client may do: connections at a time, messages a minute. A client is an IPv4 address
+// or an IPv6 /64.
+#include "core/base/base.h"
+
+enum { CLIENT_KEY_MOST = 8 };
+
+// The client's key. Returns its size.
+size_t client_key(const char *address, uint8_t ret_key[CLIENT_KEY_MOST]);
+
+struct limits;
+struct limits *limits_new(void);
+void limits_destroy(struct limits **self);
+
+// Counts a connection in, if the client has fewer than `most`. 1, or 0 (then it is not counted).
+int limits_open(struct limits *self, const char *address, unsigned most);
+void limits_close(struct limits *self, const char *address);
+// Counts a message, if the client sent fewer than `per_minute` (0: no limit) in the last minute. 1
+// or 0.
+int limits_message(struct limits *self, const char *address, unsigned per_minute, int64_t now_ms);
