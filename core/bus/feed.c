@@ -12,6 +12,7 @@ enum {
     FEED_READ_LEAST = 512 * 1024, // room in the window before the journal is read again
     FEED_TICK_MS = 1000,
     FEED_STALLED_MS = 5000, // in flight without any progress: node must have lost it
+    FEED_PAUSE_MS = 100,    // after node's pipe was full
 };
 
 enum feed_state {
@@ -52,10 +53,11 @@ struct feed {
     struct position newest;     // the last one known to be committed
     struct position read_until; // `newest` when the read began
     int reading, read_void;     // read_void: a rewind came meanwhile, its records are not wanted
+    int dead;                   // destroyed while reading: goes when the read has ended
     size_t read_records;
     struct sent *first, **last;
     size_t in_flight;
-    int64_t progress_ms;
+    int64_t progress_ms, pause_until_ms;
 };
 
 static void batch_add(struct batch *self, struct position where, const void *event, size_t size)
@@ -163,6 +165,7 @@ static void flush_ready(struct feed *self)
             0) {
             // Node's pipe is full or gone: the journal keeps what did not fit.
             rewind_to(self, self->told);
+            self->pause_until_ms = loop_now_ms(self->loop) + FEED_PAUSE_MS;
             return;
         }
         buffer_take(&self->ready.bytes, bytes);
@@ -197,6 +200,11 @@ static void read_ended(struct feed *self)
 static void read_record(void *context, unsigned type, struct position where, const void *payload)
 {
     struct feed *self = context;
+    if (self->dead) {
+        if (type == 0)
+            free(self);
+        return;
+    }
     if (type == 0) {
         read_ended(self);
         return;
@@ -211,7 +219,8 @@ static void read_record(void *context, unsigned type, struct position where, con
 static void read_on(struct feed *self)
 {
     if (self->state != FEED_CATCHING || self->reading || self->ready.count > 0 ||
-        self->in_flight + FEED_READ_LEAST > FEED_WINDOW || !bus_present(self->bus, STAGE_NODE, 0))
+        self->in_flight + FEED_READ_LEAST > FEED_WINDOW ||
+        loop_now_ms(self->loop) < self->pause_until_ms || !bus_present(self->bus, STAGE_NODE, 0))
         return;
     if (journal_read_events(self->journal, self->handed, FEED_READ_LEAST, read_record, self) < 0)
         return;
@@ -271,7 +280,9 @@ void feed_destroy(struct feed **self_pointer)
     forget_sent(self, (struct position){UINT64_MAX, UINT32_MAX, 0});
     batch_free(&self->ready);
     batch_free(&self->fresh);
-    free(self);
+    self->dead = 1;
+    if (!self->reading)
+        free(self);
     *self_pointer = NULL;
 }
 

@@ -15,7 +15,6 @@ struct feed;
 // Borrows bus and journal. Asks node for its cursor at once and then each second. Never NULL.
 struct feed *feed_new(struct loop *loop, struct bus *bus, struct journal *journal, enum stage stage,
                       unsigned slot, uint64_t incarnation);
-// After the journal: a read of it may still be under way.
 void feed_destroy(struct feed **self);
 
 // An event record became durable (JOURNAL_DURABLE of a type that record_has_event; replayed records
