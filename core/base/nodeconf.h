@@ -2,6 +2,27 @@
 #pragma once
 
 // /etc/postern/node.conf: the ~15 keys a process needs before it has a configuration (ZPL, read by zconfig).
+// Example; `smtp` and `master` may be repeated, keys stand in quotes because '#' begins a comment:
+//     name = mx1
+//     role = worker
+//     site = dc1
+//     hostname = mx1.example.org
+//     smtp = 0.0.0.0:25
+//     smtp = [::]:25
+//     smtps = 0.0.0.0:465
+//     metrics = 127.0.0.1:7754
+//     master
+//         name = a
+//         control = tcp://192.0.2.1:7701
+//         publish = tcp://192.0.2.1:7702
+//         events = tcp://192.0.2.1:7703
+//         key = "its CURVE public key"
+//     bind                                  # a master's own
+//         control = tcp://*:7701
+//         publish = tcp://*:7702
+//         events = tcp://*:7703
+//         public = tcp://*:7704
+// Others: state, run, keys (folders), log-level (debug, info, warning, error).
 #include "core/base/base.h"
 
 enum { MASTERS_MOST = 2 };

@@ -11,7 +11,9 @@ struct process {
     const char *config_path; // --config
     const char *state, *run; // --state, --run
     int slot;                // --slot N, -1: any
-    int inherited_fd;        // --listen-fd N, -1: none
+    int inherited_fd;        // the first of --listen-fd N[,N...], -1: none
+    int inherited_fds[9];    // all of them, as node.conf names them: smtp in order, then smtps
+    unsigned inherited_count;
     struct nodeconf conf;
 };
 
