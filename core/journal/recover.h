@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Opening a journal: reads every segment, hands out the records that count, appends anew what lies above the last
+// commit mark, and leaves a fresh segment to go on in. It changes no old file, so it may be cut off anywhere and done again.
+#include "core/journal/ledger.h"
+#include "core/journal/mark.h"
+#include "core/journal/segment.h"
+
+// An event record that was appended anew: cursors may still name its old place.
+struct origin {
+    struct position old, copy;
+};
+
+struct recovered {
+    uint64_t birth;
+    struct ledger ledger;     // all segments, the fresh one last
+    struct segment current;   // the fresh one
+    struct position durable;  // its end so far: the next batch begins here
+    struct position sealed;   // what the marks of the fresh segment say
+    struct origin *origins;   // ascending
+    size_t origin_count, origin_capacity;
+    struct journal_report report;
+};
+
+// 0; or -1 with errno and nothing to free.
+NODISCARD int recover(struct recovered *ret, const struct journal_io *io, uint32_t segment_size,
+                      journal_visit_fn *visit, void *context);
