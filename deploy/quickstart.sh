@@ -17,7 +17,7 @@ home=${POSTERN_HOME:-$HOME/.postern}
 mode=stay given_port='' given_hop=''
 . "$clone/deploy/lib/build.sh"
 . "$clone/deploy/lib/home.sh"
-. "$clone/deploy/lib/stop.sh"
+. "$clone/deploy/lib/locks.sh"
 
 fail() {
     echo "quickstart: $*" >&2
@@ -50,7 +50,7 @@ choose_settings() {
     if [[ -n $given_hop ]]; then
         next_hop=$given_hop own_inbox=no
     fi
-    if keeper_runs && [[ "$port_base $next_hop" != "$old" ]]; then
+    if running keeper.lock && [[ "$port_base $next_hop" != "$old" ]]; then
         fail "it runs with port base ${old% *} and next hop ${old#* }; stop it first: $0 --stop"
     fi
 }
@@ -106,7 +106,7 @@ start() {
     "$clone/deploy/install-deps.sh" || fail "packages are missing"
     ready=$(built_programs) || fail "the programs could not be built"
     make_home
-    if ! keeper_runs; then
+    if ! running keeper.lock; then
         [[ -n $(holders) ]] || check_ports
         install_programs "$ready"
         write_node_files
@@ -140,7 +140,7 @@ TEXT
 read_options "$@"
 case $mode in
 stop)
-    stop_everything || fail "still running: $(holders)"
+    stop_everything || fail "still running:" $(holders)
     ;;
 detach)
     choose_settings
@@ -152,7 +152,7 @@ check)
     start
     tour
     result=$?
-    stop_everything || fail "still running: $(holders)"
+    stop_everything || fail "still running:" $(holders)
     exit $result
     ;;
 stay)

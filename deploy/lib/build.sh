@@ -6,7 +6,7 @@ programs=(postern postern-ingress postern-analyzer postern-delivery postern-node
 source_folders=(proto core mail ingress analyzer delivery node master cli cmake)
 
 source_hash() {
-    (cd "$clone" && find CMakeLists.txt CMakePresets.json "${source_folders[@]}" -type f -print0 |
+    (cd "$clone" && find CMakeLists.txt CMakePresets.json "${source_folders[@]}" -type f -print0 2>/dev/null |
         sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-16)
 }
 

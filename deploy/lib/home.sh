@@ -46,13 +46,13 @@ make_home() {
         as_owner mkdir -p "$home/$part/state" "$home/$part/keys" "$home/run/$part"
         as_owner chmod 700 "$home/$part/keys" "$home/$part/state"
     done
-    as_owner mkdir -p "$home/inbox" "$home/redis" "$home/log"
+    as_owner mkdir -p "$home/inbox" "$home/redis" "$home/receiver" "$home/log"
 }
 
 install_programs() {
     local ready=$1 file
     as_owner mkdir -p "$home/bin"
-    for file in "${programs[@]/#/$ready/}" "$clone/tests/tools/inbox.py" "$clone/deploy/lib/keeper.sh"; do
+    for file in "${programs[@]/#/$ready/}" "$clone/tests/tools/inbox.py" "$clone"/deploy/lib/{keeper,locks}.sh; do
         install -m 755 "$file" "$home/bin/.new" && mv "$home/bin/.new" "$home/bin/$(basename "$file")"
     done
 }

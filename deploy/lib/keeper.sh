@@ -5,13 +5,12 @@
 set -uo pipefail
 home=$1
 . "$home/settings"
+. "$home/bin/locks.sh"
 cd "$home" || exit 1
 
 # One keeper a home. Its children must not inherit the lock, or it would outlive the keeper.
 exec 9>>"$home/keeper.lock"
 flock -n 9 || exit 0
-
-running() { fuser -s "$1" 2>/dev/null; }
 
 # Runs a program that holds no lock of its own with one that ends with it.
 launch_locked() {
@@ -31,17 +30,23 @@ daemon() {
         --run "$home/run/$part")
 }
 
+launch() {
+    local log=$1
+    shift
+    "$@" 9>&- >>"$home/log/$log" 2>&1 </dev/null &
+}
+
 start_missing() {
     running redis/lock ||
         launch_locked redis/lock redis.log redis-server --port 0 --unixsocket "$home/redis/redis.sock" \
             --unixsocketperm 700 --dir "$home/redis" --save '' --appendonly no --daemonize no
-    [[ $own_inbox != yes ]] || running inbox.lock ||
-        launch_locked inbox.lock inbox.log python3 "$home/bin/inbox.py" --listen "$next_hop" --folder "$home/inbox"
+    [[ $own_inbox != yes ]] || running receiver/lock ||
+        launch_locked receiver/lock inbox.log python3 "$home/bin/inbox.py" --listen "$next_hop" --folder "$home/inbox"
     daemon master master
     running master/lock || launch_locked master/lock master.log "${command[@]}"
     # Node holds its slot's lock itself; an inherited one would pass to the stages, which outlive it.
     daemon worker node
-    running worker/state/node/0/lock || "${command[@]}" 9>&- >>"$home/log/node.log" 2>&1 </dev/null &
+    running worker/state/node/0/lock || launch node.log "${command[@]}"
 }
 
 nap=
