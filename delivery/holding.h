@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// One delivery slot that this process holds: its lock, journal, queue and feed.
+#include "core/bus/bus.h"
+#include "delivery/queue.h"
+#include "mail/settings.h"
+
+struct deliverer;
+struct feed;
+struct loop;
+
+struct holding {
+    struct slot slot;
+    struct loop *loop;
+    struct bus *bus;
+    const char *state;
+    struct journal *journal;
+    struct segment_map *own; // only for the disk thread
+    struct queue *queue;
+    struct feed *feed;
+    struct deliverer *deliverer;
+    struct segment_map *maps[SLOT_MOST]; // of the ingresses' journals
+};
+
+// Takes the slot's lock over, replays its journal. NULL with errno; then the slot is released.
+struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
+                            const char *hostname, struct slot *slot,
+                            const struct settings *settings, struct deliverer *deliverer);
+void holding_destroy(struct holding **self);
+int holding_has_records(const char *path); // slot_records_fn
+struct schedule holding_schedule(const struct settings *settings);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What quarantine*.c share.
+#include "delivery/quarantine.h"
+#include "delivery/queued.h"
+
+enum { DAY_SIZE = 11 };
+
+struct quarantined_recipient {
+    uint32_t index;
+    char *address;
+    uint32_t round; // of the last release
+    enum quarantine_state state;
+    char *reply;
+};
+
+struct quarantined {
+    struct ulid id;
+    char day[DAY_SIZE];
+    struct quarantined_recipient *recipients;
+    size_t count;
+    struct keeping *keeping; // the records of its jobs; NULL once RECORD_ORDER tells all
+    int has_order;
+    struct position order; // the last RECORD_ORDER
+    int ordered;           // RECORD_ORDERs on their way
+};
+
+typedef void quarantine_written_fn(void *context);
+
+struct quarantined *quarantine_find(const struct queue *self, const struct ulid *id);
+struct quarantined *quarantine_make(struct queue *self, const struct ulid *id,
+                                    const ProtobufCBinaryData *day);
+struct quarantined_recipient *quarantine_recipient(const struct quarantined *entry, uint32_t index);
+struct quarantined_recipient *quarantine_add(struct quarantined *entry, uint32_t index,
+                                             const ProtobufCBinaryData *address);
+void quarantine_path(const struct queue *self, const char *day, const struct ulid *id,
+                     char ret_folder[512], char ret_name[ULID_TEXT]);
+// Writes its state; `fn` (may be NULL) once that is durable.
+void quarantine_write(struct queue *self, struct quarantined *entry, quarantine_written_fn *fn,
+                      void *context);
+void quarantine_entry_free(struct quarantined *entry);
+void quarantine_write_outcome(struct queued *mail, struct quarantined *entry); // of a release
