@@ -43,8 +43,8 @@ start_missing() {
     [[ $own_inbox != yes ]] || running receiver/lock ||
         launch_locked receiver/lock inbox.log python3 "$home/bin/inbox.py" --listen "$next_hop" --folder "$home/inbox"
     daemon master master
-    running master/lock || launch_locked master/lock master.log "${command[@]}"
-    # Node holds its slot's lock itself; an inherited one would pass to the stages, which outlive it.
+    running master/state/master/lock || launch master.log "${command[@]}"
+    # Node, like the master, holds its lock itself; an inherited one would pass to the stages, which outlive it.
     daemon worker node
     running worker/state/node/0/lock || launch node.log "${command[@]}"
 }

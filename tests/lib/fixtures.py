@@ -2,6 +2,7 @@
 """What the conftest files of integration and conformance share."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ SUITES = Path(os.environ.get("POSTERN_SUITES", ROOT.parent / "shared" / "suites"
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "root: needs root")
+    # Tests play a thousand clients at a time.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, most), most))
 
 
 def pytest_runtest_setup(item):
