@@ -9,7 +9,7 @@ build=(cmake ninja-build gcc libc6-dev pkg-config protobuf-c-compiler libprotobu
     libarchive-dev libunbound-dev libsodium-dev libev-dev libcmocka-dev zlib1g-dev)
 run=(redis-server python3 util-linux findutils)
 tests=(python3-pytest openssl strace clang-format-14)
-bench=(postfix linux-perf gcc)
+bench=(postfix linux-perf openssl)
 
 wanted=("${build[@]}" "${run[@]}")
 for argument in "$@"; do
