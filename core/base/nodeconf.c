@@ -275,7 +275,7 @@ static int check_folders(const struct reading *reading, struct nodeconf *conf)
     return 0;
 }
 
-// zconfig would say on stderr what it makes of a bad line, but not which line.
+// What is wrong with which line, zconfig itself says on stderr.
 static zconfig_t *parse(const struct reading *reading)
 {
     size_t size;
