@@ -60,10 +60,9 @@ static void abandoned(void *context, enum journal_state state, struct position w
         return;
     if (state == JOURNAL_DURABLE) {
         mail_answer(mail, ANSWER_TRY_AGAIN, "the disk refused the message");
-        self->ops->release_ended(self->io, mail->place, where);
+        self->ops->release_after(self->io, mail->place, where);
     } else {
         mail_answer(mail, ANSWER_CLOSE, NULL);
-        self->ops->release(self->io, mail->place);
     }
     mail_free(mail);
 }

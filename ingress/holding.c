@@ -31,9 +31,25 @@ static int append(void *io, unsigned type, const struct iovec *pieces, int count
     return journal_append(self->journal, type, reserved, pieces, count, fn, context, ret_where);
 }
 
+// While the journal is being replayed it cannot be told yet.
 static void release(void *io, struct position where)
 {
-    journal_release(((struct holding *)io)->journal, where);
+    struct holding *self = io;
+    if (self->journal) {
+        journal_release(self->journal, where);
+        return;
+    }
+    self->early = reallocate(self->early, (self->early_count + 1) * sizeof(self->early[0]));
+    self->early[self->early_count++] = where;
+}
+
+static void release_early(struct holding *self)
+{
+    for (size_t i = 0; i < self->early_count; i++)
+        journal_release(self->journal, self->early[i]);
+    free(self->early);
+    self->early = NULL;
+    self->early_count = 0;
 }
 
 static void release_ended(void *io, struct position ended, struct position end)
@@ -130,6 +146,7 @@ static int open_journal(struct holding *self)
     self->journal = journal_new(self->loop, &options, custody_replay, self->custody, &report);
     if (!self->journal)
         return -1;
+    release_early(self);
     log_replay(self, &report);
     return 0;
 }

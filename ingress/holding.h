@@ -19,6 +19,8 @@ struct holding {
     struct journal *journal;
     struct custody *custody;
     struct feed *feed;
+    struct position *early; // released by the replay
+    size_t early_count;
 };
 
 // Opens and replays the journal of a slot that is locked by us; big files that no message names are

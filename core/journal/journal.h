@@ -22,7 +22,8 @@ int position_before(struct position a, struct position b);
 enum journal_state {
     JOURNAL_WRITTEN, // readable by other processes (page cache); not durable
     JOURNAL_DURABLE,
-    JOURNAL_FAILED,  // its sync failed: it may or may not be there after a crash. Append again or abandon.
+    JOURNAL_FAILED,  // its sync failed. It counts no more (nothing is to be released), but until a later append is
+                     // durable a crash may call it back. Append again or abandon.
 };
 
 // Called on the loop for each record: WRITTEN, later DURABLE; or FAILED.
@@ -56,7 +57,8 @@ struct journal *journal_new(struct loop *loop, const struct journal_options *opt
 void journal_destroy(struct journal **self);
 
 // Appends a record made of `count` pieces, copied at once. `reserved` records (done, attempt) may use the space that is kept so
-// that a full disk can drain. 0 and the record's place; or -1 with ENOSPC, EMSGSIZE, EIO (no segment can be written).
+// that a full disk can drain. 0 and the record's place; or -1 with ENOSPC, EMSGSIZE, ENOBUFS (too much waits for the disk: not for `reserved`), or
+// the errno for which no segment can be made.
 // `fn` may be NULL.
 NODISCARD int journal_append(struct journal *self, unsigned type, int reserved, const struct iovec *pieces, int count,
                              journal_fn *fn, void *context, struct position *ret_where);

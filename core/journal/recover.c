@@ -327,10 +327,14 @@ int recover(struct recovered *ret, const struct journal_io *io, uint32_t segment
         result = complete(&self);
     if (result < 0)
         abandon(&self);
-    else
-        ret->report.birth = ret->birth;
     batch_destroy(&self.copies);
     free(self.numbers);
-    free(self.outlines);
+    if (result < 0) {
+        free(self.outlines);
+        return -1;
+    }
+    ret->report.birth = ret->birth;
+    ret->outlines = self.outlines;
+    ret->outline_count = self.count;
     return result;
 }

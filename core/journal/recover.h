@@ -5,6 +5,7 @@
 // commit mark, and leaves a fresh segment to go on in. It changes no old file, so it may be cut off anywhere and done again.
 #include "core/journal/ledger.h"
 #include "core/journal/mark.h"
+#include "core/journal/outline.h"
 #include "core/journal/segment.h"
 
 // An event record that was appended anew: cursors may still name its old place.
@@ -20,6 +21,8 @@ struct recovered {
     struct position sealed;   // what the marks of the fresh segment say
     struct origin *origins;   // ascending
     size_t origin_count, origin_capacity;
+    struct outline *outlines; // of the old segments, ascending: what of them is void
+    size_t outline_count;
     struct journal_report report;
 };
 

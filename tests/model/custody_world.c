@@ -215,7 +215,10 @@ static void sim_release_ended(void *io, struct position ended, struct position e
 
 static void sim_release_after(void *io, struct position ended, struct position end)
 {
-    (void)ended;
+    struct world *self = io;
+    // What a failed sync left is void once a later segment says so.
+    if (self->records[ended.offset / 8].state == FAILED_SYNC)
+        sim_release(io, ended);
     sim_release(io, end);
 }
 
