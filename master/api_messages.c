@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/base/clock.h"
+#include "core/base/ulid.h"
+#include "master/api_internal.h"
+#include "master/cluster.h"
+#include "master/store/database.h"
+#include "master/store/render.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { LIST_ROWS = 100, EVENTS_PAGE = 500, KEEP_ALIVE_MS = 15000 };
+
+// RFC 3339, a date, or seconds back from now ("3600"). -1: none of these.
+static int64_t parse_time(const char *text)
+{
+    struct tm parts = {0};
+    char *end;
+    long long seconds = strtoll(text, &end, 10);
+    if (*text && !*end)
+        return clock_wall_ms() - seconds * 1000;
+    const char *rest = strptime(text, "%Y-%m-%d", &parts);
+    if (rest && *rest == 0)
+        return (int64_t)timegm(&parts) * 1000;
+    rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (!rest)
+        return -1;
+    if (*rest == '.')
+        rest += 1 + strspn(rest + 1, "0123456789");
+    int hours = 0, minutes = 0;
+    char sign = 'Z';
+    if (strcmp(rest, "Z") != 0 &&
+        (sscanf(rest, "%c%2d:%2d", &sign, &hours, &minutes) != 3 || !strchr("+-", sign)))
+        return -1;
+    int64_t offset_ms = ((int64_t)hours * 60 + minutes) * 60000;
+    return (int64_t)timegm(&parts) * 1000 + (sign == '-' ? offset_ms : -offset_ms);
+}
+
+static int argument_time(struct request *request, const char *name, int64_t *ret_ms)
+{
+    const char *text = request_argument(request, name);
+    *ret_ms = text ? parse_time(text) : 0;
+    if (*ret_ms >= 0)
+        return 0;
+    request_refuse(request, 400, "%s: give a date, a time as 2026-11-23T08:00:00Z, or seconds ago",
+                   name);
+    return -1;
+}
+
+static int read_query(struct request *request, struct store_query *ret)
+{
+    int64_t limit;
+    const char *rejected = request_argument(request, "rejected");
+    *ret = (struct store_query){
+        .sender = request_argument(request, "sender"),
+        .recipient = request_argument(request, "recipient"),
+        .message_id = request_argument(request, "message_id"),
+        .node = request_argument(request, "node"),
+        .disposition = request_argument(request, "disposition"),
+        .rejected = rejected && strcmp(rejected, "0") != 0,
+    };
+    if (argument_time(request, "since", &ret->since_ms) < 0 ||
+        argument_time(request, "until", &ret->until_ms) < 0 ||
+        argument_number(request, "limit", LIST_ROWS, &limit) < 0)
+        return -1;
+    ret->limit = limit > INT32_MAX ? 0 : (unsigned)limit;
+    return 0;
+}
+
+// A list as one JSON array, page by page.
+struct listing {
+    struct store_list *list;
+    struct buffer page;
+    int begun;
+};
+
+static enum http_more more_rows(void *context, struct buffer *out)
+{
+    struct listing *self = context;
+    buffer_clear(&self->page);
+    int more = store_list_next(self->list, &self->page);
+    const char *at = buffer_bytes(&self->page), *end = at + buffer_size(&self->page);
+    if (!self->begun && (at < end || !more))
+        buffer_add_text(out, "[");
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        buffer_add_text(out, self->begun ? ",\n" : "\n");
+        buffer_add(out, at, (size_t)(line_end - at));
+        self->begun = 1;
+        at = line_end + 1;
+    }
+    if (!more)
+        buffer_add_text(out, "]\n");
+    return more ? HTTP_MORE : HTTP_END;
+}
+
+static void release_listing(void *context)
+{
+    struct listing *self = context;
+    store_list_close(&self->list);
+    buffer_free(&self->page);
+    free(self);
+}
+
+static void stream_list(struct request *request, struct store_list *list)
+{
+    struct listing *listing = allocate(sizeof(*listing));
+    listing->list = list;
+    buffer_init(&listing->page);
+    request_stream(request, "application/json", more_rows, release_listing, listing);
+}
+
+void get_messages(struct api *self, struct request *request, const char *rest)
+{
+    (void)rest;
+    struct store_query query;
+    if (read_query(request, &query) == 0)
+        stream_list(request, store_list_messages(self->reader, &query));
+}
+
+void get_quarantine(struct api *self, struct request *request, const char *rest)
+{
+    (void)rest;
+    struct store_query query;
+    if (read_query(request, &query) == 0)
+        stream_list(request, store_list_quarantine(self->reader, &query));
+}
+
+void get_message(struct api *self, struct request *request, const char *rest)
+{
+    json_t *value = store_message(self->reader, rest);
+    if (value)
+        request_answer_json(request, 200, value);
+    else
+        request_refuse(request, 404, "no message has the id %.40s", rest);
+}
+
+// Events as JSON lines, or as server-sent events; with `follow` for as long as the client stays.
+struct following {
+    struct store_reader *reader;
+    int64_t after;
+    uint64_t left; // events
+    int follow, sent_events;
+    int64_t wrote_ms;
+    struct buffer page;
+};
+
+static void add_lines(struct following *self, struct buffer *out)
+{
+    const char *at = buffer_bytes(&self->page), *end = at + buffer_size(&self->page);
+    while (at < end) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        if (self->sent_events)
+            buffer_add_text(out, "data: ");
+        buffer_add(out, at, (size_t)(line_end - at));
+        buffer_add_text(out, self->sent_events ? "\n\n" : "\n");
+        self->left--;
+        at = line_end + 1;
+    }
+}
+
+static enum http_more more_events(void *context, struct buffer *out)
+{
+    struct following *self = context;
+    int64_t now = clock_monotonic_ms();
+    buffer_clear(&self->page);
+    self->after =
+        store_events(self->reader, self->after,
+                     self->left < EVENTS_PAGE ? (unsigned)self->left : EVENTS_PAGE, &self->page);
+    int any = buffer_size(&self->page) > 0;
+    add_lines(self, out);
+    if (self->left == 0 || (!any && !self->follow))
+        return HTTP_END;
+    // A line now and then shows a client that left.
+    if (!any && now - self->wrote_ms >= KEEP_ALIVE_MS) {
+        buffer_add_text(out, self->sent_events ? ":\n\n" : "\n");
+        any = 1;
+    }
+    if (any)
+        self->wrote_ms = now;
+    return any ? HTTP_MORE : HTTP_WAIT;
+}
+
+static void release_following(void *context)
+{
+    struct following *self = context;
+    buffer_free(&self->page);
+    free(self);
+}
+
+void get_events(struct api *self, struct request *request, const char *rest)
+{
+    (void)rest;
+    const char *follow = request_argument(request, "follow");
+    const char *format = request_argument(request, "format");
+    int64_t after, limit;
+    int following = follow && strcmp(follow, "0") != 0;
+    // Who follows without a place begins with what comes now; who asks once gets the last ones.
+    int64_t newest = store_last_commit(self->reader);
+    if (argument_number(request, "limit", 0, &limit) < 0 ||
+        argument_number(request, "after",
+                        following            ? newest
+                        : newest > LIST_ROWS ? newest - LIST_ROWS
+                                             : 0,
+                        &after) < 0)
+        return;
+    struct following *context = allocate(sizeof(*context));
+    context->reader = self->reader;
+    context->after = after;
+    context->left = limit ? (uint64_t)limit : UINT64_MAX;
+    context->follow = following;
+    context->sent_events = format && strcmp(format, "sse") == 0;
+    context->wrote_ms = clock_monotonic_ms();
+    buffer_init(&context->page);
+    request_stream(request, context->sent_events ? "text/event-stream" : "application/jsonl",
+                   more_events, release_following, context);
+}

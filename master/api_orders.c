@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/api_internal.h"
+#include "master/cluster.h"
+#include "master/commands.h"
+#include "master/orders.h"
+#include "master/store/database.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_TIMEOUT_MS = 10000, BODY_MOST = 64 * 1024 * 1024 };
+
+// The orders given about a mail, with what became of them.
+static json_t *orders_about(sqlite3 *db, const char *id)
+{
+    sqlite3_stmt *row = database_prepare(
+        db, "SELECT key,address,deletes,round,author,outcome,reply FROM orders WHERE id=?1"
+            " ORDER BY created_ms,key");
+    json_t *list = json_array();
+    if (!row)
+        return list;
+    sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC);
+    while (statement_row(row) == 1)
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "order", column_text(row, 0),
+                            "address", column_text(row, 1), "kind",
+                            sqlite3_column_int(row, 2) ? "delete" : "release", "round",
+                            sqlite3_column_int(row, 3), "author", column_text(row, 4), "outcome",
+                            column_text(row, 5), "reply", column_text(row, 6)));
+    sqlite3_finalize(row);
+    return list;
+}
+
+// A body on its way, piece by piece.
+struct fetch {
+    struct call *call;
+    struct buffer bytes;
+};
+
+static void end_fetch(struct fetch *self, unsigned status, const char *error)
+{
+    if (error) {
+        call_refuse(self->call, status, error);
+    } else {
+        request_answer(self->call->request, 200, "message/rfc822", buffer_bytes(&self->bytes),
+                       buffer_size(&self->bytes));
+        json_decref(self->call->arguments);
+        free(self->call);
+    }
+    buffer_free(&self->bytes);
+    free(self);
+}
+
+static void fetch_next(struct fetch *self);
+
+static void fetched(void *context, const void *data, size_t size, uint64_t total, const char *error)
+{
+    struct fetch *self = context;
+    if (error) {
+        end_fetch(self, 502, error);
+        return;
+    }
+    buffer_add(&self->bytes, data, size);
+    if (buffer_size(&self->bytes) >= total || size == 0)
+        end_fetch(self, 200, NULL);
+    else if (buffer_size(&self->bytes) >= BODY_MOST)
+        end_fetch(self, 413, "the mail is too big to be shown");
+    else
+        fetch_next(self);
+}
+
+static void fetch_next(struct fetch *self)
+{
+    struct master *master = self->call->api->master;
+    const struct member *member = members_by_name(&master->members, call_text(self->call, "node"));
+    if (member)
+        commands_fetch(master->commands, member, call_text(self->call, "id"),
+                       call_text(self->call, "day"), buffer_size(&self->bytes), BODY_TIMEOUT_MS,
+                       fetched, self);
+    else
+        end_fetch(self, 502, "the node that holds it is no member any more");
+}
+
+static void start_fetch(struct call *call)
+{
+    struct fetch *fetch = allocate(sizeof(*fetch));
+    fetch->call = call;
+    buffer_init(&fetch->bytes);
+    fetch_next(fetch);
+}
+
+// "ID" or "ID/ACTION". The id goes to ret_id; returns the action, "" for none, NULL when there is
+// no id.
+static const char *split_rest(const char *rest, char ret_id[32])
+{
+    size_t length = strcspn(rest, "/");
+    if (length >= 32)
+        return NULL;
+    memcpy(ret_id, rest, length);
+    ret_id[length] = 0;
+    return rest[length] ? rest + length + 1 : "";
+}
+
+void get_quarantined(struct api *self, struct request *request, const char *rest)
+{
+    char id[32];
+    const char *action = split_rest(rest, id);
+    json_t *value = action ? store_quarantined(self->reader, id) : NULL;
+    if (!value) {
+        request_refuse(request, 404, "no quarantined mail has the id %.40s", rest);
+    } else if (strcmp(action, "body") == 0) {
+        json_t *state = json_array_get(json_object_get(value, "states"), 0);
+        api_call(self, request, start_fetch,
+                 json_pack("{s:s, s:O, s:O}", "id", id, "node", json_object_get(state, "node"),
+                           "day", json_object_get(state, "day")));
+        json_decref(value);
+    } else if (*action) {
+        request_refuse(request, 404, "no such path");
+        json_decref(value);
+    } else {
+        json_object_set_new(value, "orders", orders_about(self->cluster, id));
+        request_answer_json(request, 200, value);
+    }
+}
+
+// Orders become durable on the writer's thread, then they are given to their node.
+struct order_job {
+    struct writer_job job;
+    struct call *call;
+    struct order *orders;
+    char (*outcomes)[32];
+    size_t count;
+    int failed;
+};
+
+static void run_orders(struct writer_job *job, struct writer_databases *databases)
+{
+    struct order_job *self = (struct order_job *)job;
+    int again = json_is_true(json_object_get(self->call->arguments, "again"));
+    for (size_t i = 0; i < self->count && !self->failed; i++)
+        self->failed = cluster_order(databases->cluster, &self->orders[i], again,
+                                     call_text(self->call, "author"), self->outcomes[i],
+                                     sizeof(self->outcomes[i])) < 0;
+}
+
+static void orders_done(struct writer_job *job)
+{
+    struct order_job *self = (struct order_job *)job;
+    json_t *list = json_array();
+    for (size_t i = 0; i < self->count && !self->failed; i++) {
+        const struct order *order = &self->orders[i];
+        if (!self->outcomes[i][0])
+            orders_add(self->call->api->master->orders, order);
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "order", order->key, "address",
+                                              order->address, "outcome", self->outcomes[i]));
+    }
+    if (self->failed)
+        call_refuse(self->call, 500, "the order cannot be written; see the master's log");
+    else
+        call_answer(self->call, 202, json_pack("{s:O}", "orders", list));
+    json_decref(list);
+    free(self->orders);
+    free(self->outcomes);
+    free(self);
+}
+
+static void fill_order(struct order *order, const struct call *call, const json_t *state)
+{
+    *order = (struct order){.recipient =
+                                (unsigned)json_integer_value(json_object_get(state, "recipient")),
+                            .deletes = json_is_true(json_object_get(call->arguments, "deletes"))};
+    snprintf(order->id, sizeof(order->id), "%s", call_text(call, "id"));
+    snprintf(order->address, sizeof(order->address), "%s",
+             json_string_value(json_object_get(state, "address")));
+    snprintf(order->node, sizeof(order->node), "%s",
+             json_string_value(json_object_get(state, "node")));
+    snprintf(order->day, sizeof(order->day), "%s",
+             json_string_value(json_object_get(state, "day")));
+}
+
+static void start_orders(struct call *call)
+{
+    const json_t *states = json_object_get(call->arguments, "states");
+    struct order_job *job = allocate(sizeof(*job));
+    job->job = (struct writer_job){run_orders, orders_done};
+    job->call = call;
+    job->count = json_array_size(states);
+    job->orders = allocate((job->count + 1) * sizeof(*job->orders));
+    job->outcomes = allocate((job->count + 1) * sizeof(*job->outcomes));
+    for (size_t i = 0; i < job->count; i++)
+        fill_order(&job->orders[i], call, json_array_get(states, i));
+    if (writer_put(call->api->master->writer, &job->job) == 0)
+        return;
+    call_refuse(call, 503, "the master is busy; try again");
+    free(job->orders);
+    free(job->outcomes);
+    free(job);
+}
+
+// The recipients that the order is about: one by its address, or all.
+static json_t *chosen_states(const json_t *value, const char *recipient)
+{
+    json_t *chosen = json_array(), *state;
+    size_t i;
+    json_array_foreach(json_object_get(value, "states"), i, state)
+    {
+        const char *address = json_string_value(json_object_get(state, "address"));
+        if (!recipient || strcasecmp(address, recipient) == 0)
+            json_array_append(chosen, state);
+    }
+    return chosen;
+}
+
+void post_quarantined(struct api *self, struct request *request, const char *rest)
+{
+    char id[32];
+    const char *action = split_rest(rest, id);
+    int deletes = action && strcmp(action, "delete") == 0;
+    if (!action || (!deletes && strcmp(action, "release") != 0)) {
+        request_refuse(request, 404, "no such path");
+        return;
+    }
+    json_t *body = body_object(request, 1);
+    if (!body)
+        return;
+    json_t *value = store_quarantined(self->reader, id);
+    const char *recipient = json_string_value(json_object_get(body, "recipient"));
+    json_t *states = chosen_states(value, recipient);
+    if (!value)
+        request_refuse(request, 404, "no quarantined mail has the id %.40s", id);
+    else if (json_array_size(states) == 0)
+        request_refuse(request, 404, "%.320s is not among its recipients", recipient);
+    else
+        api_call(self, request, start_orders,
+                 json_pack("{s:s, s:O, s:b, s:b}", "id", id, "states", states, "deletes", deletes,
+                           "again", json_is_true(json_object_get(body, "again"))));
+    json_decref(states);
+    json_decref(value);
+    json_decref(body);
+}

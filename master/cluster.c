@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/cluster.h"
+#include "core/base/clock.h"
+#include "master/store/database.h"
+#include "master/store/merge.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS members(name TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
+    " role TEXT NOT NULL, added_ms INTEGER NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS revoked(key TEXT PRIMARY KEY, name TEXT, revoked_ms INTEGER);"
+    "CREATE TABLE IF NOT EXISTS documents(name TEXT PRIMARY KEY, body TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS revisions(number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
+    " author TEXT NOT NULL, comment TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS changes(revision INTEGER NOT NULL, document TEXT NOT NULL,"
+    " before TEXT, after TEXT, PRIMARY KEY(revision, document)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS orders(key TEXT PRIMARY KEY, id TEXT NOT NULL,"
+    " recipient INTEGER NOT NULL, address TEXT NOT NULL, deletes INTEGER NOT NULL,"
+    " round INTEGER NOT NULL, node TEXT NOT NULL, day TEXT NOT NULL, author TEXT NOT NULL,"
+    " created_ms INTEGER NOT NULL, outcome TEXT, outcome_ms INTEGER, reply TEXT);"
+    "CREATE INDEX IF NOT EXISTS orders_open ON orders(node) WHERE outcome IS NULL;";
+
+sqlite3 *cluster_open(const char *folder, char *ret_error, size_t error_size)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/cluster.db", folder);
+    return database_open(path, 1, schema, ret_error, error_size);
+}
+
+void cluster_close(sqlite3 **self)
+{
+    database_close(self);
+}
+
+int cluster_members(sqlite3 *self, cluster_member_fn *fn, void *context)
+{
+    sqlite3_stmt *row = database_prepare(self, "SELECT name,key,role FROM members ORDER BY name");
+    int rc = row ? 1 : -1;
+    while (rc == 1 && (rc = statement_row(row)) == 1)
+        fn(context, column_text(row, 0), column_text(row, 1), column_text(row, 2));
+    sqlite3_finalize(row);
+    return rc;
+}
+
+int cluster_revoked(sqlite3 *self, void (*fn)(void *context, const char *key), void *context)
+{
+    sqlite3_stmt *row = database_prepare(self, "SELECT key FROM revoked");
+    int rc = row ? 1 : -1;
+    while (rc == 1 && (rc = statement_row(row)) == 1)
+        fn(context, column_text(row, 0));
+    sqlite3_finalize(row);
+    return rc;
+}
+
+// Runs one statement with up to three texts and the time as ?4. The number of changed rows, or -1.
+static int change(sqlite3 *self, const char *sql, const char *a, const char *b, const char *c)
+{
+    sqlite3_stmt *statement = database_prepare(self, sql);
+    const char *texts[] = {a, b, c};
+    if (!statement)
+        return -1;
+    for (int i = 0; i < 3; i++)
+        if (texts[i])
+            sqlite3_bind_text(statement, i + 1, texts[i], -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 4, clock_wall_ms());
+    int rc = statement_run(statement);
+    sqlite3_finalize(statement);
+    return rc < 0 ? -1 : sqlite3_changes(self);
+}
+
+int cluster_add_member(sqlite3 *self, const char *name, const char *key, const char *role)
+{
+    int changed = change(self,
+                         "INSERT OR IGNORE INTO members SELECT ?1,?2,?3,?4"
+                         " WHERE NOT EXISTS(SELECT 1 FROM revoked WHERE key=?2)",
+                         name, key, role);
+    if (changed == 1)
+        return 0;
+    errno = changed < 0 ? EIO : EEXIST;
+    return -1;
+}
+
+int cluster_remove_member(sqlite3 *self, const char *name)
+{
+    int removed = -1;
+    if (database_execute(self, "BEGIN IMMEDIATE") < 0) {
+        errno = EIO;
+        return -1;
+    }
+    int noted = change(self,
+                       "INSERT OR REPLACE INTO revoked SELECT key,name,?4 FROM members"
+                       " WHERE name=?1",
+                       name, NULL, NULL);
+    if (noted >= 0)
+        removed = change(self, "DELETE FROM members WHERE name=?1", name, NULL, NULL);
+    if (removed > 0 && database_execute(self, "COMMIT") == 0)
+        return 0;
+    (void)!database_execute(self, "ROLLBACK");
+    errno = removed == 0 ? ENOENT : EIO;
+    return -1;
+}
+
+// How many rounds of release were given for the recipient.
+static unsigned rounds_of(sqlite3 *self, const struct order *order)
+{
+    sqlite3_stmt *row = database_prepare(
+        self,
+        "SELECT coalesce(max(round),0) FROM orders WHERE id=?1 AND recipient=?2 AND deletes=0");
+    unsigned rounds = 0;
+    if (!row)
+        return 0;
+    sqlite3_bind_text(row, 1, order->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(row, 2, order->recipient);
+    if (statement_row(row) == 1)
+        rounds = (unsigned)sqlite3_column_int(row, 0);
+    sqlite3_finalize(row);
+    return rounds;
+}
+
+static int insert_order(sqlite3 *self, const struct order *order, const char *author)
+{
+    sqlite3_stmt *statement = database_prepare(
+        self, "INSERT OR IGNORE INTO orders(key,id,recipient,address,deletes,round,node,day,author,"
+              "created_ms) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10)");
+    if (!statement)
+        return -1;
+    sqlite3_bind_text(statement, 1, order->key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, order->id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, order->recipient);
+    sqlite3_bind_text(statement, 4, order->address, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 5, order->deletes);
+    sqlite3_bind_int64(statement, 6, order->round);
+    sqlite3_bind_text(statement, 7, order->node, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 8, order->day, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 9, author, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 10, clock_wall_ms());
+    int rc = statement_run(statement);
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+int cluster_order(sqlite3 *self, struct order *order, int again, const char *author,
+                  char *ret_outcome, size_t outcome_size)
+{
+    unsigned rounds = rounds_of(self, order);
+    order->round = rounds == 0 || again ? rounds + 1 : rounds;
+    if (order->deletes) {
+        order->round = 0;
+        snprintf(order->key, sizeof(order->key), "%s|%u|delete", order->id, order->recipient);
+    } else {
+        snprintf(order->key, sizeof(order->key), "%s|%u|%u", order->id, order->recipient,
+                 order->round);
+    }
+    if (insert_order(self, order, author) < 0)
+        return -1;
+    sqlite3_stmt *row = database_prepare(self, "SELECT outcome FROM orders WHERE key=?1");
+    if (!row)
+        return -1;
+    sqlite3_bind_text(row, 1, order->key, -1, SQLITE_STATIC);
+    int rc = statement_row(row);
+    if (rc == 1)
+        snprintf(ret_outcome, outcome_size, "%s", column_text(row, 0));
+    sqlite3_finalize(row);
+    return rc == 1 ? 0 : -1;
+}
+
+int cluster_open_orders(sqlite3 *self, cluster_order_fn *fn, void *context)
+{
+    sqlite3_stmt *row =
+        database_prepare(self, "SELECT key,id,recipient,address,deletes,round,node,day FROM orders"
+                               " WHERE outcome IS NULL ORDER BY created_ms");
+    int rc = row ? 1 : -1;
+    while (rc == 1 && (rc = statement_row(row)) == 1) {
+        struct order order = {.recipient = (unsigned)sqlite3_column_int64(row, 2),
+                              .deletes = sqlite3_column_int(row, 4),
+                              .round = (unsigned)sqlite3_column_int64(row, 5)};
+        snprintf(order.key, sizeof(order.key), "%s", column_text(row, 0));
+        snprintf(order.id, sizeof(order.id), "%s", column_text(row, 1));
+        snprintf(order.address, sizeof(order.address), "%s", column_text(row, 3));
+        snprintf(order.node, sizeof(order.node), "%s", column_text(row, 6));
+        snprintf(order.day, sizeof(order.day), "%s", column_text(row, 7));
+        fn(context, &order);
+    }
+    sqlite3_finalize(row);
+    return rc;
+}
+
+static const char *outcome_of(const Postern__Event *event)
+{
+    if (event->kind == POSTERN__KIND__KIND_DELETED)
+        return "deleted";
+    if (event->n_recipients == 0)
+        return kind_name(event->kind);
+    struct fate fate = merge_fate(event, event->recipients[0]);
+    return fate.rank == RANK_NONE ? "failed" : disposition_name(fate.disposition);
+}
+
+int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event,
+                          const char *reply)
+{
+    // A deferred release is not at its end: its own event will tell.
+    if (strcmp(outcome_of(event), "deferred") == 0)
+        return 0;
+    if (sqlite3_get_autocommit(self) && database_execute(self, "BEGIN IMMEDIATE") < 0)
+        return -1;
+    return change(self,
+                  "UPDATE orders SET outcome=?2,reply=?3,outcome_ms=?4 WHERE key=?1"
+                  " AND outcome IS NULL",
+                  key, outcome_of(event), reply);
+}
+
+int cluster_commit_outcomes(sqlite3 *self)
+{
+    return sqlite3_get_autocommit(self) ? 0 : database_execute(self, "COMMIT");
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// state/master/cluster.db: who belongs to the cluster, its configuration with all history, and the
+// orders given about quarantined mail. Used by the writer's thread.
+#include "core/base/base.h"
+#include "proto/event.pb-c.h"
+#include <jansson.h>
+#include <sqlite3.h>
+
+sqlite3 *cluster_open(const char *folder, char *ret_error, size_t error_size);
+void cluster_close(sqlite3 **self);
+
+typedef void cluster_member_fn(void *context, const char *name, const char *key, const char *role);
+NODISCARD int cluster_members(sqlite3 *self, cluster_member_fn *fn, void *context);
+NODISCARD int cluster_revoked(sqlite3 *self, void (*fn)(void *context, const char *key),
+                              void *context);
+// 0; or -1 with EEXIST: the name or key is taken or the key was revoked, EIO.
+NODISCARD int cluster_add_member(sqlite3 *self, const char *name, const char *key,
+                                 const char *role);
+// The key can never come back. 0; or -1 with ENOENT, EIO.
+NODISCARD int cluster_remove_member(sqlite3 *self, const char *name);
+
+// An order about one recipient of a quarantined mail; its key names it for ever:
+// "ID|RECIPIENT|ROUND" for a release, "ID|RECIPIENT|delete".
+struct order {
+    char key[160];
+    char id[32];
+    unsigned recipient;
+    char address[321];
+    int deletes;
+    unsigned round;
+    char node[64];
+    char day[11];
+};
+// Durable when it returns 0; an order given before stays as it was. `again`: the next round.
+// ret_outcome:
+// "" while it is not known.
+NODISCARD int cluster_order(sqlite3 *self, struct order *order, int again, const char *author,
+                            char *ret_outcome, size_t outcome_size);
+typedef void cluster_order_fn(void *context, const struct order *order);
+NODISCARD int cluster_open_orders(sqlite3 *self, cluster_order_fn *fn, void *context);
+// What an event says of an order, within a transaction that cluster_commit_outcomes ends.
+// 1: noted, 0: no such order, -1.
+NODISCARD int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event,
+                                    const char *reply);
+NODISCARD int cluster_commit_outcomes(sqlite3 *self);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/orders.h"
+#include "core/base/log.h"
+#include "core/base/loop.h"
+#include "core/base/table.h"
+#include "master/commands.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { AGAIN_MS = 30000, COMMAND_TIMEOUT_MS = 10000, SENT_AT_ONCE = 64 };
+
+struct open_order {
+    struct order order;
+    int64_t sent_ms; // 0: not yet in this session
+};
+
+struct orders {
+    struct master *master;
+    struct table *open; // by key
+    unsigned room;      // commands that this tick may still send
+};
+
+struct orders *orders_new(struct master *master)
+{
+    struct orders *self = allocate(sizeof(*self));
+    self->master = master;
+    self->open = table_new();
+    return self;
+}
+
+static int free_order(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    (void)context;
+    free(value);
+    return 0;
+}
+
+void orders_destroy(struct orders **self)
+{
+    if (!*self)
+        return;
+    table_each((*self)->open, free_order, NULL);
+    table_destroy(&(*self)->open);
+    free(*self);
+    *self = NULL;
+}
+
+// The node has the order, or will be given it again: only its event is an outcome.
+static void heard(void *context, const struct member *member, json_t *reply, const char *error)
+{
+    (void)context;
+    (void)reply;
+    char text[200];
+    if (error)
+        log_warning("order.undelivered", "node=%s reason=%s", member ? member->name : "gone",
+                    log_escape(error, strlen(error), text, sizeof(text)));
+}
+
+static void give(struct orders *self, struct open_order *open)
+{
+    const struct order *order = &open->order;
+    int64_t now = loop_now_ms(self->master->loop);
+    const struct member *member = members_by_name(&self->master->members, order->node);
+    if (!member || member->heard_ms == 0 || (open->sent_ms && now - open->sent_ms < AGAIN_MS))
+        return;
+    json_t *body =
+        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:i}", "command",
+                  order->deletes ? "quarantine.delete" : "quarantine.release", "order", order->key,
+                  "id", order->id, "recipient", (int)order->recipient, "address", order->address,
+                  "day", order->day, "round", (int)order->round);
+    if (!body)
+        return;
+    open->sent_ms = now;
+    commands_send(self->master->commands, member, body, COMMAND_TIMEOUT_MS, heard, NULL);
+    json_decref(body);
+}
+
+void orders_add(struct orders *self, const struct order *order)
+{
+    if (table_get(self->open, order->key, strlen(order->key)))
+        return;
+    struct open_order *open = allocate(sizeof(*open));
+    open->order = *order;
+    table_put(self->open, order->key, strlen(order->key), open);
+    give(self, open);
+}
+
+void orders_ended(struct orders *self, const char *key)
+{
+    free(table_remove(self->open, key, strlen(key)));
+}
+
+static int forget_sent(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    struct open_order *open = value;
+    const struct member *member = context;
+    if (strcmp(open->order.node, member->name) == 0)
+        open->sent_ms = 0;
+    return 0;
+}
+
+void orders_node_is_back(struct orders *self, const struct member *member)
+{
+    table_each(self->open, forget_sent, (void *)member);
+}
+
+static int give_one(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    struct orders *self = context;
+    struct open_order *open = value;
+    int64_t before = open->sent_ms;
+    give(self, open);
+    if (open->sent_ms != before)
+        self->room--;
+    return self->room == 0;
+}
+
+void orders_tick(struct orders *self)
+{
+    self->room = SENT_AT_ONCE;
+    table_each(self->open, give_one, self);
+}
+
+size_t orders_open(const struct orders *self)
+{
+    return table_count(self->open);
+}

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Orders about quarantined mail that have no outcome yet: given to the owner node again and again
+// until its event tells one. They are durable in cluster.db before they come here. On the loop.
+#include "master/cluster.h"
+#include "master/master.h"
+
+struct orders *orders_new(struct master *master);
+void orders_destroy(struct orders **self);
+void orders_add(struct orders *self, const struct order *order); // known ones stay as they are
+// writer_outcome_fn's part: the order has its outcome.
+void orders_ended(struct orders *self, const char *key);
+void orders_node_is_back(struct orders *self, const struct member *member);
+void orders_tick(struct orders *self);
+size_t orders_open(const struct orders *self);

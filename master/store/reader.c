@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/store/reader.h"
+#include "core/base/buffer.h"
+#include "core/base/log.h"
+#include "master/store/merge.h"
+#include "master/store/render.h"
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct store_reader *store_reader_open(const char *folder)
+{
+    struct store_reader *self = allocate(sizeof(*self));
+    snprintf(self->folder, sizeof(self->folder), "%s", folder);
+    return self;
+}
+
+void store_reader_close(struct store_reader **self_p)
+{
+    struct store_reader *self = *self_p;
+    if (!self)
+        return;
+    database_close(&self->day);
+    database_close(&self->stream);
+    free(self);
+    *self_p = NULL;
+}
+
+int reader_day_before(const struct store_reader *self, const char *before, char ret[DAY_TEXT])
+{
+    DIR *folder = opendir(self->folder);
+    char best[DAY_TEXT] = "";
+    struct dirent *entry;
+    if (!folder)
+        return 0;
+    while ((entry = readdir(folder))) {
+        char name[DAY_TEXT];
+        int used = 0;
+        if (sscanf(entry->d_name, "messages-%10[0-9-].db%n", name, &used) == 1 && used &&
+            !entry->d_name[used] && strcmp(name, best) > 0 &&
+            (!*before || strcmp(name, before) < 0))
+            memcpy(best, name, sizeof(best));
+    }
+    closedir(folder);
+    if (!*best)
+        return 0;
+    memcpy(ret, best, sizeof(best));
+    return 1;
+}
+
+static sqlite3 *open_for_reading(const char *path)
+{
+    char error[256];
+    sqlite3 *db = database_open(path, 0, NULL, error, sizeof(error));
+    if (!db)
+        log_warning("store.read", "error=\"%s\"", error);
+    return db;
+}
+
+sqlite3 *reader_day(struct store_reader *self, const char *name)
+{
+    char path[256];
+    if (self->day && strcmp(self->day_name, name) == 0)
+        return self->day;
+    database_close(&self->day);
+    day_path(self->folder, name, path, sizeof(path));
+    self->day = open_for_reading(path);
+    snprintf(self->day_name, sizeof(self->day_name), "%s", name);
+    return self->day;
+}
+
+sqlite3 *reader_stream(struct store_reader *self)
+{
+    char path[256];
+    if (!self->stream) {
+        snprintf(path, sizeof(path), "%s/stream.db", self->folder);
+        self->stream = open_for_reading(path);
+    }
+    return self->stream;
+}
+
+int64_t store_last_commit(struct store_reader *self)
+{
+    sqlite3 *db = reader_stream(self);
+    sqlite3_stmt *statement =
+        db ? database_prepare(db, "SELECT coalesce(max(commit_number),0) FROM events") : NULL;
+    int64_t last = 0;
+    if (statement && statement_row(statement) == 1)
+        last = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return last;
+}
+
+static void add_event(sqlite3_stmt *row, struct buffer *out)
+{
+    char epoch[17], id[ULID_TEXT] = "";
+    snprintf(epoch, sizeof(epoch), "%016" PRIx64, (uint64_t)sqlite3_column_int64(row, 2));
+    if (sqlite3_column_bytes(row, 6) == ULID_SIZE)
+        ulid_format(sqlite3_column_blob(row, 6), id);
+    json_t *value = json_pack("{s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:s}", "commit",
+                              (json_int_t)sqlite3_column_int64(row, 0), "node", column_text(row, 1),
+                              "epoch", epoch, "sequence", (json_int_t)sqlite3_column_int64(row, 3),
+                              "time", render_time(sqlite3_column_int64(row, 4)), "kind",
+                              kind_name((Postern__Kind)sqlite3_column_int(row, 5)), "id", id,
+                              "message_id", column_text(row, 7));
+    if (*column_text(row, 8))
+        json_object_set_new(value, "detail", json_string(column_text(row, 8)));
+    char *text = json_dumps(value, JSON_COMPACT);
+    buffer_add_text(out, text);
+    buffer_add(out, "\n", 1);
+    free(text);
+    json_decref(value);
+}
+
+int64_t store_events(struct store_reader *self, int64_t after, unsigned limit, struct buffer *out)
+{
+    sqlite3 *db = reader_stream(self);
+    sqlite3_stmt *row = db ? database_prepare(db, "SELECT * FROM events WHERE commit_number>?1"
+                                                  " ORDER BY commit_number LIMIT ?2")
+                           : NULL;
+    if (!row)
+        return after;
+    sqlite3_bind_int64(row, 1, after);
+    sqlite3_bind_int64(row, 2, limit);
+    while (statement_row(row) == 1) {
+        after = sqlite3_column_int64(row, 0);
+        add_event(row, out);
+    }
+    sqlite3_finalize(row);
+    return after;
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The consolidated record of every message: one small interface, SQLite behind it.
+//
+// Files in the folder: messages-YYYY-MM-DD.db, a file for each day (UTC, of the time in a mail's
+// id) with the messages received that day, and stream.db with the list of events in the order of
+// their commit and the watermark of each node. A transaction is committed to the day files first,
+// each synced, then to stream.db. A crash between leaves rows above the watermark: their events
+// come again and change nothing, since every row says of itself which event made it. So rows and
+// watermark act as one without a commit over several files.
+#include "core/base/base.h"
+#include "proto/event.pb-c.h"
+#include <jansson.h>
+
+struct buffer;
+struct store;
+
+// One event and its place in its node's stream.
+struct store_event {
+    const char *node;
+    uint64_t epoch, sequence;
+    struct span packed; // the event as it came
+    const Postern__Event *event;
+};
+
+// The writing side; used by one thread. NULL with a message in ret_error.
+struct store *store_open(const char *folder, char *ret_error, size_t error_size);
+void store_close(struct store **self);
+uint64_t store_incarnation(const struct store *self);
+NODISCARD int store_new_incarnation(struct store *self); // committed by itself
+
+typedef void store_watermark_fn(void *context, const char *node, uint64_t epoch, uint64_t sequence);
+NODISCARD int store_watermarks(struct store *self, store_watermark_fn *fn, void *context);
+
+// Adds to the open transaction. Any order, any number of times. 0; or -1: the transaction must be
+// given up with store_rollback.
+NODISCARD int store_add(struct store *self, const struct store_event *event);
+// Raises a node's watermark within the open transaction; a new epoch begins anew.
+NODISCARD int store_watermark(struct store *self, const char *node, uint64_t epoch,
+                              uint64_t sequence);
+NODISCARD int store_commit(struct store *self); // durable when it returns 0
+void store_rollback(struct store *self);
+
+// The reading side, for another thread.
+struct store_reader;
+struct store_reader *store_reader_open(const char *folder);
+void store_reader_close(struct store_reader **self);
+
+struct store_query {
+    const char *sender, *recipient, *message_id, *node, *disposition; // NULL: any
+    int64_t since_ms, until_ms;                                       // 0: open
+    int rejected;   // tries that were rejected, too
+    unsigned limit; // 0: all
+};
+
+// A list that is fetched page by page, newest first; texts of the query are copied.
+struct store_list;
+struct store_list *store_list_messages(struct store_reader *reader,
+                                       const struct store_query *query);
+struct store_list *store_list_quarantine(struct store_reader *reader,
+                                         const struct store_query *query);
+// Appends the next rows as JSON texts, each followed by a line feed. 1: there may be more, 0: that
+// was all.
+int store_list_next(struct store_list *self, struct buffer *out);
+void store_list_close(struct store_list **self);
+
+// One message with its timeline, or what is known of one in quarantine; NULL: unknown. A new
+// reference.
+json_t *store_message(struct store_reader *reader, const char *id);
+json_t *store_quarantined(struct store_reader *reader, const char *id);
+
+// Appends the events after a commit as JSON lines, at most `limit`; returns the last commit
+// appended, or `after` when there is none.
+int64_t store_events(struct store_reader *reader, int64_t after, unsigned limit,
+                     struct buffer *out);
+int64_t store_last_commit(struct store_reader *reader);

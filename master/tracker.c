@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/tracker.h"
+#include <errno.h>
+#include <string.h>
+
+enum { ASK_AGAIN_MS = 2000 };
+
+void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed)
+{
+    self->epoch = epoch;
+    self->committed = committed;
+    self->next = committed + 1;
+    self->last = committed;
+}
+
+void tracker_begin(struct tracker *self, uint64_t epoch, uint64_t first)
+{
+    tracker_restore(self, epoch, first > 0 ? first - 1 : 0);
+    self->asked_ms = 0;
+}
+
+void tracker_heard(struct tracker *self, uint64_t last)
+{
+    if (last > self->last)
+        self->last = last;
+}
+
+enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t first,
+                                  uint64_t count, uint64_t *ret_skip)
+{
+    if (epoch != self->epoch || epoch == 0 || first == 0 || count == 0 || count > UINT32_MAX ||
+        first > INT64_MAX)
+        return TRACKER_DROP;
+    tracker_heard(self, first + count - 1);
+    if (first + count <= self->next)
+        return TRACKER_DROP;
+    if (first > self->next)
+        return TRACKER_HOLD;
+    *ret_skip = self->next - first;
+    return TRACKER_TAKE;
+}
+
+void tracker_replay_came(struct tracker *self, int64_t now_ms)
+{
+    if (self->credit > 0)
+        self->credit--;
+    if (self->asked_ms != 0)
+        self->asked_ms = now_ms;
+}
+
+void tracker_took(struct tracker *self, uint64_t upto, uint64_t count, int replayed)
+{
+    self->next = upto + 1;
+    *(replayed ? &self->replayed : &self->live) += count;
+}
+
+int tracker_hold(struct tracker *self, uint64_t first, uint64_t count, void *item)
+{
+    size_t at = self->held_count;
+    while (at > 0 && self->held[at - 1].first > first)
+        at--;
+    int known = at > 0 && self->held[at - 1].first == first;
+    if (known || self->held_count == TRACKER_HELD_MOST) {
+        errno = known ? EEXIST : EAGAIN;
+        return -1;
+    }
+    memmove(&self->held[at + 1], &self->held[at], (self->held_count - at) * sizeof(self->held[0]));
+    self->held[at] = (struct tracker_frame){first, count, item};
+    self->held_count++;
+    return 0;
+}
+
+void *tracker_unhold_any(struct tracker *self)
+{
+    if (self->held_count == 0)
+        return NULL;
+    void *item = self->held[0].item;
+    self->held_count--;
+    memmove(&self->held[0], &self->held[1], self->held_count * sizeof(self->held[0]));
+    return item;
+}
+
+void *tracker_unhold(struct tracker *self)
+{
+    return self->held_count > 0 && self->held[0].first <= self->next ? tracker_unhold_any(self)
+                                                                     : NULL;
+}
+
+void tracker_committed(struct tracker *self, uint64_t epoch, uint64_t sequence)
+{
+    if (epoch == self->epoch && sequence > self->committed)
+        self->committed = sequence;
+}
+
+void tracker_failed(struct tracker *self)
+{
+    self->next = self->committed + 1;
+    self->asked_ms = 0;
+}
+
+int tracker_wants(struct tracker *self, int64_t now_ms, uint64_t *ret_from, uint64_t *ret_to)
+{
+    uint64_t to = self->held_count > 0 ? self->held[0].first - 1 : self->last;
+    if (self->epoch == 0 || self->next > to) {
+        self->asked_ms = 0;
+        return 0;
+    }
+    int waiting = self->asked_ms != 0 && self->credit > 0 && self->next <= self->asked_to;
+    if (waiting && now_ms - self->asked_ms < ASK_AGAIN_MS)
+        return 0;
+    self->asked_ms = now_ms > 0 ? now_ms : 1;
+    self->asked_to = to;
+    self->credit = TRACKER_CREDIT;
+    *ret_from = self->next;
+    *ret_to = to;
+    return 1;
+}

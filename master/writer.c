@@ -1,0 +1,396 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/writer.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/mailbox.h"
+#include "core/base/metrics.h"
+#include "core/base/table.h"
+#include "master/cluster.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    JOBS_MOST = 4096,
+    NOTICES_MOST = 16384,
+    COMMIT_AFTER_MS = 100,
+    COMMIT_EVENTS = 500,
+    EVENT_MOST = 256 * 1024,
+};
+
+// How far a node's stream is, in the open transaction.
+struct position {
+    char node[64];
+    uint64_t epoch, sequence;
+    int touched; // by the open transaction
+};
+
+// What the thread tells the loop.
+struct notice {
+    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME } kind;
+    struct writer_job *job;
+    uint64_t epoch, sequence;
+    char text[160]; // node, or order
+    struct notice *next;
+};
+
+struct writer {
+    struct writer_databases databases;
+    struct mailbox *jobs, *notices;
+    atomic_int queued;
+    pthread_t thread;
+    writer_committed_fn *committed;
+    writer_outcome_fn *outcome;
+    void *context;
+    // The thread's own.
+    struct table *positions;
+    unsigned events; // in the open transaction
+    int64_t opened_ms;
+    struct notice *outcomes; // told once they are durable
+    struct metric *batches, *written, *failures;
+};
+
+static void add_events(struct writer_job *job, struct writer_databases *databases)
+{
+    (void)job;
+    (void)databases; // the thread knows this job by its address and never calls it
+}
+
+// The loop drains its mailbox always, so waiting for room ends; nothing told may be lost.
+static void tell(struct writer *self, struct notice *notice)
+{
+    while (mailbox_put(self->notices, notice) < 0)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static struct notice *notice_new(int kind, const char *text)
+{
+    struct notice *notice = allocate(sizeof(*notice));
+    notice->kind = kind;
+    snprintf(notice->text, sizeof(notice->text), "%s", text);
+    return notice;
+}
+
+static void tell_position(struct writer *self, const struct position *position, uint64_t sequence)
+{
+    struct notice *notice = notice_new(NOTICE_COMMITTED, position->node);
+    notice->epoch = position->epoch;
+    notice->sequence = sequence;
+    tell(self, notice);
+}
+
+static int tell_committed(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    struct position *position = value;
+    if (position->touched)
+        tell_position(context, position, position->sequence);
+    position->touched = 0;
+    return 0;
+}
+
+static int set_watermark(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    struct position *position = value;
+    struct writer *self = context;
+    if (!position->touched)
+        return 0;
+    return store_watermark(self->databases.store, position->node, position->epoch,
+                           position->sequence);
+}
+
+static int forget_position(const void *key, size_t size, void *value, void *context)
+{
+    struct position *position = value;
+    struct writer *self = context;
+    // Whoever has taken more than the store holds must begin again from what it holds.
+    tell_position(self, position, 0);
+    free(table_remove(self->positions, key, size));
+    return 0;
+}
+
+static void remember_position(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+{
+    struct writer *self = context;
+    struct position *position = allocate(sizeof(*position));
+    snprintf(position->node, sizeof(position->node), "%s", node);
+    position->epoch = epoch;
+    position->sequence = sequence;
+    free(table_put(self->positions, node, strlen(node), position));
+}
+
+static struct notice *take_outcome(struct writer *self)
+{
+    struct notice *notice = self->outcomes;
+    if (notice)
+        self->outcomes = notice->next;
+    return notice;
+}
+
+static void give_up(struct writer *self)
+{
+    metric_add(self->failures, 1);
+    store_rollback(self->databases.store);
+    for (struct notice *notice; (notice = take_outcome(self));)
+        free(notice);
+    table_each(self->positions, forget_position, self);
+    if (store_watermarks(self->databases.store, remember_position, self) < 0)
+        log_error("store.watermarks", "error=unreadable");
+    self->events = 0;
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); // a full disk is not helped by haste
+}
+
+static void commit(struct writer *self)
+{
+    if (self->events == 0)
+        return;
+    if (table_each(self->positions, set_watermark, self) != 0 ||
+        cluster_commit_outcomes(self->databases.cluster) < 0 ||
+        store_commit(self->databases.store) < 0) {
+        give_up(self);
+        return;
+    }
+    metric_add(self->batches, 1);
+    metric_add(self->written, self->events);
+    self->events = 0;
+    table_each(self->positions, tell_committed, self);
+    for (struct notice *notice; (notice = take_outcome(self));)
+        tell(self, notice);
+}
+
+// An order's outcome is durable in cluster.db before the watermark passes its event.
+static int note_outcome(struct writer *self, const Postern__Event *event)
+{
+    char order[160], reply[512] = "";
+    if (event->order.len == 0 || event->order.len >= sizeof(order))
+        return 0;
+    memcpy(order, event->order.data, event->order.len);
+    order[event->order.len] = 0;
+    if (event->n_recipients > 0 && event->recipients[0]->reply.len > 0)
+        log_escape(event->recipients[0]->reply.data, event->recipients[0]->reply.len, reply,
+                   sizeof(reply));
+    int rc = cluster_order_outcome(self->databases.cluster, order, event, reply);
+    if (rc > 0) {
+        struct notice *notice = notice_new(NOTICE_OUTCOME, order);
+        notice->next = self->outcomes;
+        self->outcomes = notice;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+static int add_one(struct writer *self, const struct writer_events *events, size_t i)
+{
+    const ProtobufCBinaryData *packed = &events->publication->events[i];
+    Postern__Event *event =
+        packed->len <= EVENT_MOST ? postern__event__unpack(NULL, packed->len, packed->data) : NULL;
+    if (!event) {
+        log_warning("store.event", "node=%s sequence=%llu error=unreadable", events->node,
+                    (unsigned long long)(events->first + i));
+        return 0; // it would never be readable: going on is all there is
+    }
+    struct store_event at = {events->node,
+                             events->epoch,
+                             events->first + i,
+                             {(const char *)packed->data, packed->len},
+                             event};
+    int rc = store_add(self->databases.store, &at);
+    if (rc == 0)
+        rc = note_outcome(self, event);
+    postern__event__free_unpacked(event, NULL);
+    return rc;
+}
+
+static struct position *position_of(struct writer *self, const char *node)
+{
+    struct position *position = table_get(self->positions, node, strlen(node));
+    if (!position) {
+        remember_position(self, node, 0, 0);
+        position = table_get(self->positions, node, strlen(node));
+    }
+    return position;
+}
+
+// Events must follow on what was taken, whatever the loop believes: after a failed commit it may
+// have put more before it heard of that. A beginning may skip what will never come.
+static int follows(const struct position *position, const struct writer_events *events)
+{
+    if (events->epoch == position->epoch && events->previous <= position->sequence)
+        return 1;
+    return events->begins;
+}
+
+static void take_events(struct writer *self, struct writer_events *events)
+{
+    struct position *position = position_of(self, events->node);
+    uint64_t end = events->first + events->publication->n_events;
+    size_t skip = events->skip;
+    if (!follows(position, events)) {
+        tell_position(self, position, 0); // these must come again
+        return;
+    }
+    if (events->epoch == position->epoch && events->first + skip <= position->sequence) {
+        if (end <= position->sequence + 1)
+            return;
+        skip = (size_t)(position->sequence + 1 - events->first);
+    }
+    if (self->events == 0)
+        self->opened_ms = clock_monotonic_ms();
+    for (size_t i = skip; i < events->publication->n_events; i++) {
+        if (add_one(self, events, i) < 0) {
+            give_up(self);
+            return;
+        }
+        self->events++;
+    }
+    position->epoch = events->epoch;
+    position->sequence = end - 1;
+    position->touched = 1;
+}
+
+static void free_events(struct writer_events *events)
+{
+    postern__publication__free_unpacked(events->publication, NULL);
+    free(events);
+}
+
+static void *work(void *context)
+{
+    struct writer *self = context;
+    for (;;) {
+        int64_t left = self->opened_ms + COMMIT_AFTER_MS - clock_monotonic_ms();
+        struct writer_job *job = mailbox_wait(self->jobs, self->events == 0 ? -1
+                                                          : left > 0        ? left
+                                                                            : 0);
+        if (job)
+            atomic_fetch_sub(&self->queued, 1);
+        if (job && job->run == add_events) {
+            take_events(self, (struct writer_events *)job);
+            free_events((struct writer_events *)job);
+        } else if (job) {
+            commit(self); // so that a job sees all that came before it
+            job->run(job, &self->databases);
+            struct notice *notice = notice_new(NOTICE_JOB, "");
+            notice->job = job;
+            tell(self, notice);
+        }
+        if (!job && self->events == 0)
+            return NULL; // closed
+        if (self->events >= COMMIT_EVENTS || !job ||
+            clock_monotonic_ms() - self->opened_ms >= COMMIT_AFTER_MS)
+            commit(self);
+    }
+}
+
+static void hear(void *context, void *item)
+{
+    struct writer *self = context;
+    struct notice *notice = item;
+    if (notice->kind == NOTICE_JOB)
+        notice->job->done(notice->job);
+    else if (notice->kind == NOTICE_COMMITTED)
+        self->committed(self->context, notice->text, notice->epoch, notice->sequence);
+    else
+        self->outcome(self->context, notice->text);
+    free(notice);
+}
+
+static int open_databases(struct writer *self, const char *folder, char *ret_error,
+                          size_t error_size)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/messages", folder);
+    self->databases.store = store_open(path, ret_error, error_size);
+    if (!self->databases.store)
+        return -1;
+    self->databases.cluster = cluster_open(folder, ret_error, error_size);
+    if (!self->databases.cluster)
+        return -1;
+    if (store_watermarks(self->databases.store, remember_position, self) == 0)
+        return 0;
+    snprintf(ret_error, error_size, "%s: the watermarks cannot be read", path);
+    return -1;
+}
+
+struct writer *writer_new(struct loop *loop, const char *folder, writer_committed_fn *committed,
+                          writer_outcome_fn *outcome, void *context, char *ret_error,
+                          size_t error_size)
+{
+    struct writer *self = allocate(sizeof(*self));
+    self->committed = committed;
+    self->outcome = outcome;
+    self->context = context;
+    self->positions = table_new();
+    self->batches = metric("store_batches_total", "");
+    self->written = metric("store_events_total", "");
+    self->failures = metric("store_failures_total", "");
+    if (open_databases(self, folder, ret_error, error_size) < 0) {
+        writer_destroy(&self);
+        return NULL;
+    }
+    self->jobs = mailbox_new(JOBS_MOST);
+    self->notices = mailbox_new(NOTICES_MOST);
+    mailbox_attach(self->notices, loop, hear, self);
+    if (pthread_create(&self->thread, NULL, work, self) != 0)
+        abort();
+    return self;
+}
+
+static int free_position(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    (void)context;
+    free(value);
+    return 0;
+}
+
+void writer_destroy(struct writer **self_p)
+{
+    struct writer *self = *self_p;
+    if (!self)
+        return;
+    if (self->jobs) {
+        mailbox_close(self->jobs);
+        pthread_join(self->thread, NULL);
+        for (struct notice *notice; (notice = mailbox_wait(self->notices, 0));)
+            hear(self, notice);
+        mailbox_destroy(&self->jobs);
+        mailbox_destroy(&self->notices);
+    }
+    store_close(&self->databases.store);
+    cluster_close(&self->databases.cluster);
+    table_each(self->positions, free_position, NULL);
+    table_destroy(&self->positions);
+    free(self);
+    *self_p = NULL;
+}
+
+struct writer_databases *writer_databases(struct writer *self)
+{
+    return &self->databases;
+}
+
+int writer_put(struct writer *self, struct writer_job *job)
+{
+    if (mailbox_put(self->jobs, job) < 0)
+        return -1;
+    atomic_fetch_add(&self->queued, 1);
+    return 0;
+}
+
+int writer_put_events(struct writer *self, struct writer_events *events)
+{
+    events->job.run = add_events;
+    return writer_put(self, &events->job);
+}
+
+int writer_busy(const struct writer *self)
+{
+    return atomic_load(&self->queued) > JOBS_MOST / 2;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The one thread that writes the master's databases. It gathers events into transactions (committed
+// after 100 ms or 500 events at most) and runs other jobs between them.
+#include "core/base/base.h"
+#include "master/store/store.h"
+#include "proto/stream.pb-c.h"
+
+struct loop;
+struct sqlite3;
+struct writer;
+struct writer_job;
+
+// What jobs work with, on the writer's thread.
+struct writer_databases {
+    struct store *store;
+    struct sqlite3 *cluster;
+};
+
+// A job is part of its owner's structure. `run` is called on the writer's thread, then `done` on
+// the loop.
+typedef void writer_run_fn(struct writer_job *job, struct writer_databases *databases);
+typedef void writer_done_fn(struct writer_job *job);
+struct writer_job {
+    writer_run_fn *run;
+    writer_done_fn *done;
+};
+
+// Events of one node, following on `previous` of the same epoch; `begins`: a new epoch or a cut,
+// they follow on nothing. Taken over with the publication.
+struct writer_events {
+    struct writer_job job; // used by the writer
+    char node[64];
+    uint64_t epoch, previous, first;
+    size_t skip; // events at the front that are known already
+    int begins;
+    Postern__Publication *publication;
+};
+
+// Told on the loop: rows and watermark are durable, or (sequence 0) what was taken is lost.
+typedef void writer_committed_fn(void *context, const char *node, uint64_t epoch,
+                                 uint64_t sequence);
+// Told on the loop after the commit: an order's outcome became known.
+typedef void writer_outcome_fn(void *context, const char *order);
+
+// Opens state/master/cluster.db and the store under state/master/messages, starts the thread.
+struct writer *writer_new(struct loop *loop, const char *folder, writer_committed_fn *committed,
+                          writer_outcome_fn *outcome, void *context, char *ret_error,
+                          size_t error_size);
+void writer_destroy(struct writer **self); // runs, commits and tells all that was put
+// The databases, for the start, before the first job is put.
+struct writer_databases *writer_databases(struct writer *self);
+// 0, or -1: full (EAGAIN); the caller keeps the job.
+NODISCARD int writer_put(struct writer *self, struct writer_job *job);
+NODISCARD int writer_put_events(struct writer *self, struct writer_events *events);
+int writer_busy(const struct writer *self); // more than half full: no time for replays
