@@ -331,6 +331,9 @@ enum client_action client_feed(struct client *self, struct buffer *in, struct bu
     // Bytes behind the answer to STARTTLS came in the clear and pretend not to (CVE-2011-0411).
     if (action == CLIENT_SECURE && buffer_size(in) > 0)
         return closed(self, "The next host sent more behind its answer to STARTTLS");
+    // An answer to a body that was not sent yet must not count for it.
+    if (action == CLIENT_BODY && buffer_size(in) > 0)
+        return closed(self, "The next host spoke out of turn");
     return action;
 }
 
