@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/stream/producer.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+enum { EPOCH = 77, A = 0, B = 1 };
+
+static struct position at(uint32_t offset)
+{
+    return (struct position){1, offset, 10};
+}
+
+static void make(struct producer *self)
+{
+    producer_init(self);
+    producer_add_master(self, "key of a");
+    producer_add_master(self, "key of b");
+    producer_begin(self, EPOCH);
+    producer_hello(self, A, 1, 0, 0);
+    producer_hello(self, B, 2, 0, 0);
+    for (uint32_t i = 0; i < 5; i++)
+        producer_durable(self, 10, 1000 + i, at(i)); // 1..10, 11..20, ... 41..50
+}
+
+static void a_record_goes_when_every_master_has_it(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    make(&producer);
+    assert_int_equal(producer.last, 50);
+    producer_acknowledge(&producer, A, 1, EPOCH, 50);
+    assert_false(producer_trim(&producer, &gone));
+    producer_acknowledge(&producer, B, 2, EPOCH, 19);
+    assert_true(producer_trim(&producer, &gone));
+    assert_int_equal(gone.offset, 0);
+    assert_false(producer_trim(&producer, &gone)); // 11..20 is not whole
+    assert_int_equal(producer_first_kept(&producer), 11);
+    producer_free(&producer);
+}
+
+static void the_newest_record_stays_for_its_cursors(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    struct producer_record cut;
+    make(&producer);
+    producer_acknowledge(&producer, A, 1, EPOCH, 50);
+    producer_acknowledge(&producer, B, 2, EPOCH, 50);
+    int trimmed = 0;
+    while (producer_trim(&producer, &gone))
+        trimmed++;
+    assert_int_equal(trimmed, 4);
+    assert_false(producer_cut(&producer, &cut));
+    assert_int_equal(producer_first_kept(&producer), 41);
+    producer_free(&producer);
+}
+
+static void acknowledgements_of_another_incarnation_or_epoch_are_void(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t incarnation, epoch, upto, expected;
+    } cases[] = {
+        {9, EPOCH, 50, 0},         {1, 5, 50, 0},      {1, EPOCH, 51, 0},
+        {1, EPOCH, UINT64_MAX, 0}, {1, EPOCH, 30, 30},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct producer producer;
+        make(&producer);
+        producer_acknowledge(&producer, B, 2, EPOCH, 50);
+        producer_acknowledge(&producer, A, cases[i].incarnation, cases[i].epoch, cases[i].upto);
+        assert_int_equal(producer_acknowledged(&producer), cases[i].expected);
+        producer_free(&producer);
+    }
+}
+
+static void a_master_that_lost_its_store_voids_what_it_had_acknowledged(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    make(&producer);
+    producer_acknowledge(&producer, A, 1, EPOCH, 50);
+    producer_acknowledge(&producer, B, 2, EPOCH, 50);
+    assert_int_equal(producer_hello(&producer, B, 3, EPOCH, 5), PRODUCER_AGREED);
+    assert_false(producer_trim(&producer, &gone));
+    producer_acknowledge(&producer, B, 2, EPOCH, 50); // a late one
+    assert_false(producer_trim(&producer, &gone));
+    producer_acknowledge(&producer, B, 3, EPOCH, 10);
+    assert_true(producer_trim(&producer, &gone));
+    producer_free(&producer);
+}
+
+static void a_master_ahead_of_us_means_a_new_epoch(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    make(&producer);
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 50), PRODUCER_AGREED);
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH + 1, 90),
+                     PRODUCER_AGREED); // another epoch says nothing
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 51), PRODUCER_BEHIND);
+    producer_begin(&producer, 88);
+    assert_int_equal(producer_first_kept(&producer), 1);
+    assert_int_equal(producer_acknowledged(&producer), 0);
+    producer_durable(&producer, 1, 2000, at(9));
+    assert_int_equal(producer.last, 1);
+    int trimmed = 0;
+    while (producer_trim(&producer, &gone))
+        trimmed++;
+    assert_int_equal(trimmed, 5); // all of the old epoch
+    assert_int_equal(producer_first_kept(&producer), 1);
+    producer_free(&producer);
+}
+
+static void a_replay_starts_in_the_record_that_holds_the_sequence(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct producer_record cut;
+    size_t count;
+    make(&producer);
+    assert_int_equal(producer_find(&producer, 1, &count)->first, 1);
+    assert_int_equal(count, 5);
+    assert_int_equal(producer_find(&producer, 20, &count)->first, 11);
+    assert_int_equal(producer_find(&producer, 21, &count)->first, 21);
+    assert_int_equal(count, 3);
+    assert_null(producer_find(&producer, 51, &count));
+    assert_true(producer_cut(&producer, &cut));
+    assert_int_equal(cut.first, 1);
+    assert_int_equal(producer_find(&producer, 1, &count)->first, 11);
+    producer_free(&producer);
+}
+
+static void a_restart_finds_its_place_and_drops_what_was_appended_twice(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t epoch;
+        struct producer_record record;
+        int kept;
+    } found[] = {
+        {11, {5, {1, 0, 1}, 5, 0}, 0},    {11, {10, {1, 1, 1}, 5, 0}, 0},
+        {11, {10, {1, 2, 1}, 5, 0}, -1},  {EPOCH, {1, {1, 3, 1}, 3, 0}, 0},
+        {EPOCH, {4, {1, 4, 1}, 2, 0}, 0},
+    };
+    struct producer producer;
+    producer_init(&producer);
+    producer_add_master(&producer, "key of a");
+    for (size_t i = 0; i < ARRAY_LENGTH(found); i++)
+        assert_int_equal(producer_found(&producer, found[i].epoch, &found[i].record),
+                         found[i].kept);
+    const struct producer_master remembered = {"key of a", 4, EPOCH, 3},
+                                 stranger = {"other", 4, EPOCH, 5};
+    producer_remember(&producer, &remembered);
+    producer_remember(&producer, &stranger);
+    assert_int_equal(producer.epoch, EPOCH);
+    assert_int_equal(producer.last, 5);
+    assert_int_equal(producer_acknowledged(&producer), 3);
+    struct position gone;
+    int trimmed = 0;
+    while (producer_trim(&producer, &gone))
+        trimmed++;
+    assert_int_equal(trimmed, 3); // the old epoch, and what was acknowledged
+    producer_free(&producer);
+}
+
+static void many_records_are_kept_and_trimmed_in_order(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    uint32_t next = 0;
+    producer_init(&producer);
+    producer_add_master(&producer, "key of a");
+    producer_begin(&producer, EPOCH);
+    producer_hello(&producer, A, 1, 0, 0);
+    for (uint32_t i = 0; i < 10000; i++) {
+        producer_durable(&producer, 1, i, at(i));
+        if (i % 3 == 0)
+            producer_acknowledge(&producer, A, 1, EPOCH, i / 2);
+        while (producer_trim(&producer, &gone))
+            assert_int_equal(gone.offset, next++);
+    }
+    assert_int_equal(producer_first_kept(&producer), next + 1);
+    producer_free(&producer);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_goes_when_every_master_has_it),
+        cmocka_unit_test(the_newest_record_stays_for_its_cursors),
+        cmocka_unit_test(acknowledgements_of_another_incarnation_or_epoch_are_void),
+        cmocka_unit_test(a_master_that_lost_its_store_voids_what_it_had_acknowledged),
+        cmocka_unit_test(a_master_ahead_of_us_means_a_new_epoch),
+        cmocka_unit_test(a_replay_starts_in_the_record_that_holds_the_sequence),
+        cmocka_unit_test(a_restart_finds_its_place_and_drops_what_was_appended_twice),
+        cmocka_unit_test(many_records_are_kept_and_trimmed_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
