@@ -170,6 +170,7 @@ void quarantine_job(struct queued *mail)
     Postern__Envelope envelope = *mail->envelope;
     envelope.received_field = envelope.big =
         (ProtobufCBinaryData){0, NULL}; // they stand in the bytes now
+    envelope.id = (ProtobufCBinaryData){ULID_SIZE, mail->id.bytes};
     envelope.size = mail->body.size;
     filing->mail = mail;
     filing->head = spooled_head(&envelope, &filing->head_size);

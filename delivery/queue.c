@@ -50,6 +50,8 @@ void queue_destroy(struct queue **self_pointer)
     table_each(self->claims, free_claim, NULL);
     table_destroy(&self->claims);
     quarantine_free(self);
+    while (self->keepings)
+        keeping_free(self->keepings);
     queue_unwritten_free(self);
     queue_untaken_free(self);
     free(self->heap);

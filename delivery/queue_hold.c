@@ -189,6 +189,7 @@ void queued_hold(struct queued *mail, const unsigned *at, size_t count)
     Postern__Envelope envelope = *mail->envelope;
     envelope.received_field = envelope.big =
         (ProtobufCBinaryData){0, NULL}; // they stand in the bytes now
+    envelope.id = (ProtobufCBinaryData){ULID_SIZE, mail->id.bytes};
     envelope.size = mail->body.size;
     head.envelope = &envelope;
     head.ingress = mail->job->ingress;

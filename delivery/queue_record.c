@@ -17,7 +17,24 @@ struct keeping *keeping_new(struct queue *self)
     struct keeping *keeping = allocate(sizeof(*keeping));
     keeping->queue = self;
     keeping->waits = 1;
+    keeping->next = self->keepings;
+    if (keeping->next)
+        keeping->next->previous = keeping;
+    self->keepings = keeping;
     return keeping;
+}
+
+void keeping_free(struct keeping *self)
+{
+    if (self->next)
+        self->next->previous = self->previous;
+    if (self->previous)
+        self->previous->next = self->next;
+    else
+        self->queue->keepings = self->next;
+    free(self->ends);
+    free(self->file);
+    free(self);
 }
 
 void keeping_wait(struct keeping *self)
@@ -44,15 +61,13 @@ static void file_unlinked(void *context, int result)
     free(context);
 }
 
-void keeping_unlink_file(struct keeping *self)
+static void unlink_later(struct keeping *self)
 {
     char path[512];
     char *copy = duplicate(queued_folder(self->queue, self->file, path, sizeof(path)));
     // A file that stays is found by the next start, which unlinks what no record names.
     if (self->queue->ops->work(self->queue->io, unlink_file, file_unlinked, copy) < 0)
         free(copy);
-    free(self->file);
-    self->file = NULL;
 }
 
 void keeping_done(struct keeping *self)
@@ -71,9 +86,8 @@ void keeping_done(struct keeping *self)
     if (self->has_base && self->end_count == 0)
         ops->release(self->queue->io, self->base);
     if (self->file)
-        keeping_unlink_file(self);
-    free(self->ends);
-    free(self);
+        unlink_later(self);
+    keeping_free(self);
 }
 
 // -- what is written

@@ -13,6 +13,7 @@ struct table;
 // and what ended it. They are kept while anything waits: an open recipient, an outcome not
 // acknowledged, an index entry.
 struct keeping {
+    struct keeping *next, *previous; // of all
     struct queue *queue;
     unsigned waits;
     int has_base;
@@ -102,6 +103,7 @@ struct queue {
     struct schedule schedule;
     unsigned credit;
     struct queued *all;
+    struct keeping *keepings;
     size_t held_count, job_count;
     struct queued **heap;
     size_t heap_count, heap_room;
@@ -146,10 +148,10 @@ void claims_forget_gone(struct queue *self);
 
 // queue_record.c
 struct keeping *keeping_new(struct queue *self);
+void keeping_free(struct keeping *self); // from memory only
 void keeping_wait(struct keeping *self);
 void keeping_done(struct keeping *self); // frees it when nothing waits any more
 void keeping_end(struct keeping *self, struct position where);
-void keeping_unlink_file(struct keeping *self);
 // Takes `packed` (from malloc); `pieces` behind it stay the caller's until `fn`. `fn` comes once,
 // when it is durable.
 void queue_write(struct queue *self, unsigned type, void *packed, size_t size,

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// The queue in a world of its own: each way in which a mail can end, and what its records and words
+// are then.
+#include "tests/unit/delivery/world.h"
+
+static const uint32_t first_two[] = {0, 1};
+
+static struct ulid name(uint8_t number)
+{
+    struct ulid id = {{0}};
+    id.bytes[0] = 1;
+    id.bytes[15] = number;
+    return id;
+}
+
+static void test_delivered_leaves_no_record(void **state)
+{
+    (void)state;
+    struct world *world = world_new(1);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    assert_int_equal(world->delivering_count, 1);
+    world_result(world, RESULT_DELIVERED);
+    world_commit(world);
+    assert_int_equal(world->outcome_count, 2);
+    assert_int_equal(world->outcomes[0].disposition, POSTERN__DISPOSITION__DISPOSITION_DELIVERED);
+    assert_int_equal(world->record_count, 0);
+    assert_int_equal(queue_claims(world->queue), 1); // kept until it is acknowledged
+    world_acknowledge(world);
+    assert_true(queue_empty(world->queue));
+    world_destroy(world);
+}
+
+static void test_deferred_is_told_only_when_durable(void **state)
+{
+    (void)state;
+    struct world *world = world_new(2);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DEFERRED);
+    queue_flush(world->queue);
+    assert_int_equal(world->outcome_count, 0);
+    world_hello(world);
+    assert_int_equal(world->holding_count, 2); // it is claimed meanwhile
+    world_commit(world);
+    assert_int_equal(world->outcome_count, 2);
+    assert_int_equal(world->outcomes[0].disposition, POSTERN__DISPOSITION__DISPOSITION_DEFERRED);
+    assert_int_equal(queue_held(world->queue), 1);
+    assert_int_equal(world->events[POSTERN__KIND__KIND_DEFERRED], 2);
+
+    world_pass(world, 30000);
+    assert_int_equal(world->delivering_count, 0);
+    world_pass(world, 60000);
+    assert_int_equal(world->delivering_count, 1);
+    world_result(world, RESULT_DELIVERED);
+    world_commit(world);
+    assert_int_equal(world->events[POSTERN__KIND__KIND_DELIVERED], 2);
+    assert_true(world_live(world) > 0); // its outcome is not acknowledged
+    world_acknowledge(world);
+    assert_int_equal(world_live(world), 0);
+    assert_true(queue_empty(world->queue));
+    world_destroy(world);
+}
+
+// One job, three fates: each recipient its own outcome.
+static void test_a_refusal_bounces(void **state)
+{
+    (void)state;
+    struct world *world = world_new(3);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_FAILED);
+    queue_flush(world->queue);
+    assert_int_equal(world->outcome_count, 0);
+    world_commit(world);
+    assert_int_equal(world->outcome_count, 2);
+    assert_int_equal(world->outcomes[0].disposition, POSTERN__DISPOSITION__DISPOSITION_BOUNCED);
+    assert_int_equal(world->events[POSTERN__KIND__KIND_BOUNCED], 2);
+    world_acknowledge(world);
+    world_pass(world, 1000);
+    assert_int_equal(world->delivering_count, 1); // the notification
+    const struct queued *notice = world->delivering[0];
+    assert_int_equal(notice->envelope->reverse_path.len, 0);
+    assert_memory_equal(notice->envelope->recipients[0]->address.data, "sender@a.example", 16);
+    world_result(world, RESULT_FAILED); // and nothing follows a notification that bounces
+    world_commit(world);
+    assert_true(queue_empty(world->queue));
+    assert_int_equal(world_live(world), 0);
+    world_destroy(world);
+}
+
+static void test_no_notification_about_the_null_sender_or_for_never(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sender;
+        uint32_t notify;
+    } rows[] = {{"", 0}, {"sender@a.example", 1}, {"sender@a.example", 2 | 8}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct world *world = world_new(4);
+        struct ulid id = name(1);
+        world_spool(world, rows[i].sender, rows[i].notify);
+        world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+        world_result(world, RESULT_FAILED);
+        world_commit(world);
+        world_acknowledge(world);
+        world_pass(world, 1000);
+        assert_int_equal(world->delivering_count, 0);
+        assert_true(queue_empty(world->queue));
+        world_destroy(world);
+    }
+}
+
+static void test_expired_mail_bounces(void **state)
+{
+    (void)state;
+    struct world *world = world_new(5);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 1, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DEFERRED);
+    world_commit(world);
+    world_acknowledge(world);
+    for (int tries = 0; world->events[POSTERN__KIND__KIND_BOUNCED] == 0; tries++) {
+        assert_in_range(tries, 0, 400);
+        world_pass(world, 300000);
+        while (world->delivering_count > 0)
+            world_result(world, RESULT_DEFERRED);
+        world_commit(world);
+    }
+    assert_true(world->now_ms - 1700000000000 >= 86400000);
+    assert_true(world->events[POSTERN__KIND__KIND_ATTEMPT] > 100);
+    world_destroy(world);
+}
+
+// Past a quarter of an hour the bytes lie in a file, and the first record may go.
+static void test_long_held_mail_moves_to_a_file(void **state)
+{
+    (void)state;
+    struct world *world = world_new(6);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DEFERRED);
+    world_commit(world);
+    world_acknowledge(world);
+    for (int i = 0; i < 20; i++) {
+        world_pass(world, 60000);
+        while (world->delivering_count > 0)
+            world_result(world, RESULT_DEFERRED);
+        world_commit(world);
+    }
+    assert_int_equal(world->records[0].type, RECORD_HELD);
+    assert_int_equal(world->records[0].life, LIFE_RELEASED);
+    for (int restart = 0; restart < 2; restart++) {
+        world_pass(world, 700000);
+        assert_int_equal(world->delivering_count, 1);
+        const struct body *body = &world->delivering[0]->body;
+        assert_int_equal(body->size, 13 + 24);
+        assert_memory_equal(body->pieces[0].iov_base,
+                            "Received: x\r\nSubject: test\r\n\r\nhello\r\n", 37);
+        world_result(world, RESULT_DEFERRED);
+        world_commit(world);
+        world_crash(world);
+        world_start(world);
+    }
+    world_pass(world, 700000);
+    world_result(world, RESULT_DELIVERED);
+    world_commit(world);
+    world_hello(world);
+    world_acknowledge(world);
+    world_commit(world);
+    assert_true(queue_empty(world->queue));
+    world_destroy(world);
+}
+
+static void test_jobs_of_others_are_dropped(void **state)
+{
+    (void)state;
+    struct world *world = world_new(7);
+    struct ulid id = name(1);
+    world->incarnation++; // made for another receiver
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    world->incarnation--;
+    assert_int_equal(world->delivering_count, 0);
+    world->ingress_incarnation++;
+    world_hello(world);
+    world->ingress_incarnation--; // by a sender that has died
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    assert_int_equal(world->delivering_count, 0);
+    world->ingress_incarnation++;
+    world_job(world, &id, first_two, 2, POSTERN__ACTION__ACTION_ACCEPT);
+    assert_int_equal(world->delivering_count, 1);
+    world_job(world, &id, first_two, 2,
+              POSTERN__ACTION__ACTION_ACCEPT); // once more: it is under way
+    assert_int_equal(world->delivering_count, 1);
+    assert_int_equal(queue_claims(world->queue), 1);
+    world_destroy(world);
+}
+
+static void test_outcomes_are_told_again(void **state)
+{
+    (void)state;
+    struct world *world = world_new(8);
+    struct ulid id = name(1);
+    world_job(world, &id, first_two, 1, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DELIVERED);
+    world_commit(world);
+    assert_int_equal(world->outcome_count, 1);
+    world_hello(world); // the same incarnation, soon: not again
+    assert_int_equal(world->outcome_count, 1);
+    world->now_ms += 4000;
+    world_hello(world);
+    assert_int_equal(world->outcome_count, 2);
+    world->ingress_incarnation++; // a new one: its report, then its outcomes
+    world->reported = 0;
+    world_hello(world);
+    assert_int_equal(world->outcome_count, 3);
+    assert_int_equal(world->holding_count, 1);
+    world_acknowledge(world);
+    assert_true(queue_empty(world->queue));
+    world_destroy(world);
+}
+
+static void test_a_full_disk_loses_nothing(void **state)
+{
+    (void)state;
+    struct world *world = world_new(9);
+    struct ulid id = name(1);
+    world->append_fails = 1;
+    world_job(world, &id, first_two, 1, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DEFERRED);
+    world_pass(world, 1000);
+    assert_int_equal(world->outcome_count, 0);
+    world->append_fails = 0;
+    world_pass(world, 1000);
+    assert_int_equal(world->outcome_count, 1);
+    assert_int_equal(queue_held(world->queue), 1);
+    world_destroy(world);
+}
+
+static void test_operator_holds_retries_and_deletes(void **state)
+{
+    (void)state;
+    struct world *world = world_new(10);
+    struct ulid id = name(1), other = name(2);
+    world_job(world, &id, first_two, 1, POSTERN__ACTION__ACTION_ACCEPT);
+    world_result(world, RESULT_DEFERRED);
+    world_commit(world);
+    world_acknowledge(world);
+    assert_int_equal(queue_freeze(world->queue, &other), 0);
+    assert_int_equal(queue_freeze(world->queue, &id), 1);
+    world_commit(world);
+    world_crash(world);
+    world_start(world);
+    world_hello(world);
+    world_acknowledge(world);
+    world_pass(world, 700000);
+    assert_int_equal(world->delivering_count, 0); // held back, over a restart too
+    assert_int_equal(queue_retry(world->queue, NULL), 1);
+    world_pass(world, 1000);
+    assert_int_equal(world->delivering_count, 1);
+    assert_int_equal(queue_discard(world->queue, &id), 0); // under way
+    world_result(world, RESULT_DEFERRED);
+    world_commit(world);
+    assert_int_equal(queue_discard(world->queue, &id), 1);
+    world_commit(world);
+    assert_int_equal(world->events[POSTERN__KIND__KIND_DISCARDED], 1);
+    assert_true(queue_empty(world->queue));
+    world_destroy(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_delivered_leaves_no_record),
+        cmocka_unit_test(test_deferred_is_told_only_when_durable),
+        cmocka_unit_test(test_a_refusal_bounces),
+        cmocka_unit_test(test_no_notification_about_the_null_sender_or_for_never),
+        cmocka_unit_test(test_expired_mail_bounces),
+        cmocka_unit_test(test_long_held_mail_moves_to_a_file),
+        cmocka_unit_test(test_jobs_of_others_are_dropped),
+        cmocka_unit_test(test_outcomes_are_told_again),
+        cmocka_unit_test(test_a_full_disk_loses_nothing),
+        cmocka_unit_test(test_operator_holds_retries_and_deletes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
