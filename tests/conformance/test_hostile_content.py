@@ -8,6 +8,7 @@ import pytest
 from tests.lib.daemons import memory_kib
 from tests.lib.messages import fresh_mail
 from tests.lib.smtp import Dialogue, send_mail
+from tests.lib.waiting import eventually
 
 
 def send(gateway, content, seconds=30):
@@ -30,23 +31,25 @@ def send(gateway, content, seconds=30):
 
 
 def end_of(gateway, message_id):
-    """Dispositions the master has of a mail."""
-    rows = gateway.messages("--rejected", "--message-id", message_id)
-    return {one["disposition"] for row in rows for one in row["recipients"]}
+    """Dispositions that the master has of a mail that got its reply; waits until it has any."""
+    def ends():
+        rows = gateway.messages("--rejected", "--message-id", message_id)
+        return {one["disposition"] for row in rows for one in row["recipients"]}
+    return eventually(ends, 20, "the master to know the mail", pause=0.1)
 
 
-def test_16_a_header_of_many_megabytes_is_refused(shared):
-    line = b"X-Filler: " + b"x" * 900 + b"\r\n"
-    assert send(shared, line * 20000 + b"\r\nbody") in (0, 552, 550, 554)
+def filler():
+    return (b"X-Filler: " + b"x" * 900 + b"\r\n") * 20000
 
 
-def test_16_half_a_million_to_fields_are_refused(shared):
-    assert send(shared, b"To: a@example.org\r\n" * 500000 + b"\r\nbody") in (0, 552, 550, 554)
-
-
-def test_16_one_field_of_twenty_megabytes_is_refused(shared):
-    folded = b"Subject: " + b"x" * 900 + (b"\r\n " + b"x" * 900) * 22000
-    assert send(shared, folded + b"\r\n\r\nbody") in (0, 552, 550, 554)
+@pytest.mark.parametrize("head", [
+    filler(), b"To: a@example.org\r\n" * 500000, b"Subject: " + b"x" * 900 + (b"\r\n " + b"x" * 900) * 22000 + b"\r\n",
+], ids=["20000-fields", "500000-to", "one-of-20-megabytes"])
+def test_16_a_header_without_measure_is_refused_or_held(shared, head):
+    ident = fresh_mail().message_id
+    code = send(shared, b"Message-ID: " + ident.encode() + b"\r\n" + head + b"\r\nbody")
+    assert code in (0, 250, 550, 552, 554)
+    assert "delivered" not in end_of(shared, ident)
 
 
 def test_16_a_hundred_received_fields_are_a_loop(shared):
