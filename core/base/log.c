@@ -32,6 +32,7 @@ static struct {
     uint64_t dropped;
 } logger = {.lock = PTHREAD_MUTEX_INITIALIZER, .process = "postern", .least = LOG_INFO};
 
+PRINTF(4, 0)
 static size_t format_line(char line[LINE_MOST], enum log_level level, const char *event,
                           const char *format, va_list arguments)
 {

@@ -13,7 +13,7 @@
 enum { FILE_MOST = 64 * 1024, SOCKET_PATH_MOST = 107, SLOT_STATE_MOST = 83 };
 
 // The longest name that is made under run/: a socket that hands out descriptors.
-static const char longest_socket[] = "/ingress/63.fd";
+enum { LONGEST_SOCKET = sizeof("/ingress/63.fd") - 1 };
 
 enum kind {
     KIND_WORD,
@@ -262,7 +262,7 @@ static void fill_defaults(struct nodeconf *conf)
 
 static int check_folders(const struct reading *reading, struct nodeconf *conf)
 {
-    size_t run_most = SOCKET_PATH_MOST - (sizeof(longest_socket) - 1);
+    size_t run_most = SOCKET_PATH_MOST - LONGEST_SOCKET;
     if (strlen(conf->run) > run_most)
         return refuse(reading,
                       "run = %s: socket paths would exceed %d bytes, choose one of at most %zu",

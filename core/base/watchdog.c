@@ -45,7 +45,8 @@ static void on_idle(void *context)
 
 void process_watchdog(struct loop *loop)
 {
-    struct watchdog *self = allocate(sizeof(*self)); // lives as long as the process
+    static struct watchdog only; // lives as long as the process, and stays reachable to its end
+    struct watchdog *self = &only;
     self->hook = hook_new(loop, on_turn, self);
     self->timer = timer_new(loop, on_idle, self);
     timer_start(self->timer, TICK_S * 1000);

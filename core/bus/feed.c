@@ -13,6 +13,7 @@ enum {
     FEED_TICK_MS = 1000,
     FEED_STALLED_MS = 5000, // in flight without any progress: node must have lost it
     FEED_PAUSE_MS = 100,    // after node's pipe was full
+    FEED_GATHER_MS = 10,    // so that one frame, and one waking of node, serves many events
 };
 
 enum feed_state {
@@ -44,8 +45,8 @@ struct feed {
     uint64_t incarnation;
     enum feed_state state;
     struct hook *hook;
-    struct timer *timer;
-    struct batch ready;         // to leave in this turn
+    struct timer *timer, *gather;
+    struct batch ready;         // to leave in this turn, or when `gather` has run out
     struct batch fresh;         // committed while the journal is being read
     int fresh_lost;             // there were too many of them
     struct position handed;     // the last record put into `ready` or sent
@@ -234,9 +235,19 @@ static void read_on(struct feed *self)
 static void on_turn(void *context)
 {
     struct feed *self = context;
-    if (self->state != FEED_ASKING)
+    int full = buffer_size(&self->ready.bytes) >= FEED_BATCH;
+    if (self->state == FEED_CATCHING || (self->state == FEED_LIVE && full))
         flush_ready(self);
+    else if (self->state == FEED_LIVE && self->ready.count > 0 && !timer_active(self->gather))
+        timer_start(self->gather, FEED_GATHER_MS);
     read_on(self);
+}
+
+static void on_gathered(void *context)
+{
+    struct feed *self = context;
+    if (self->state == FEED_LIVE)
+        flush_ready(self);
 }
 
 static void on_tick(void *context)
@@ -266,6 +277,7 @@ struct feed *feed_new(struct loop *loop, struct bus *bus, struct journal *journa
     buffer_init(&self->fresh.bytes);
     self->hook = hook_new(loop, on_turn, self);
     self->timer = timer_new(loop, on_tick, self);
+    self->gather = timer_new(loop, on_gathered, self);
     timer_start(self->timer, 0);
     return self;
 }
@@ -277,6 +289,7 @@ void feed_destroy(struct feed **self_pointer)
         return;
     hook_destroy(&self->hook);
     timer_destroy(&self->timer);
+    timer_destroy(&self->gather);
     forget_sent(self, (struct position){UINT64_MAX, UINT32_MAX, 0});
     batch_free(&self->ready);
     batch_free(&self->fresh);

@@ -111,18 +111,28 @@ static int open_socket(struct link *self)
     return 0;
 }
 
+static void try_later(struct link *self)
+{
+    // libzmq closes from its own thread: the port is free a moment later.
+    if (errno != EADDRINUSE)
+        log_warning("socket-failed", "endpoint=%s error=%s", self->options.endpoint,
+                    zmq_strerror(errno));
+    timer_start(self->again, self->options.bind ? BIND_AGAIN_MS : CONNECT_AGAIN_MS);
+}
+
 static void reopen(void *context)
 {
     struct link *self = context;
     close_link(self);
-    if (open_socket(self) < 0) {
-        // libzmq closes from its own thread: the port is free a moment later.
-        if (errno != EADDRINUSE)
-            log_warning("socket-failed", "endpoint=%s error=%s", self->options.endpoint,
-                        zmq_strerror(errno));
-        timer_start(self->again, self->options.bind ? BIND_AGAIN_MS : CONNECT_AGAIN_MS);
-    }
+    if (open_socket(self) < 0)
+        try_later(self);
     set_connected(self, 0); // last: the handler may destroy the link
+}
+
+// What passes by itself, however the link was asked for.
+static int lacks_resources(int failure)
+{
+    return failure == EMFILE || failure == ENFILE || failure == ENOMEM || failure == ENOBUFS;
 }
 
 struct link *link_new(struct loop *loop, const struct socket_options *options,
@@ -133,12 +143,16 @@ struct link *link_new(struct loop *loop, const struct socket_options *options,
     self->handlers = *handlers;
     copy_options(self, options);
     self->again = timer_new(loop, reopen, self);
-    if (open_socket(self) < 0) {
-        int failure = errno;
-        link_destroy(&self);
-        errno = failure;
+    if (open_socket(self) == 0)
+        return self;
+    int failure = errno;
+    if (!options->bind && lacks_resources(failure)) {
+        try_later(self);
+        return self;
     }
-    return self;
+    link_destroy(&self);
+    errno = failure;
+    return NULL;
 }
 
 void link_destroy(struct link **self)

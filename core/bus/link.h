@@ -17,7 +17,8 @@ struct link_handlers {
     void *context;
 };
 
-// Copies the options. NULL with errno. A handler may destroy the link.
+// Copies the options. NULL with errno; a connecting link that lacks descriptors or memory is made
+// all the same, and tries again. A handler may destroy the link.
 struct link *link_new(struct loop *loop, const struct socket_options *options,
                       const struct link_handlers *handlers);
 void link_destroy(struct link **self);

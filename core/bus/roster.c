@@ -64,31 +64,34 @@ static void folder_path(const struct roster *self, enum stage stage, char ret[PA
     snprintf(ret, PATH_MAX, "%s/%s", self->run, stage_name(stage));
 }
 
-// Which slots have a name in the folder now.
-static uint64_t list_slots(const struct roster *self, enum stage stage)
+// Which slots have a name in the folder now. -1 with errno when it cannot be read.
+static int list_slots(const struct roster *self, enum stage stage, uint64_t *ret)
 {
     char path[PATH_MAX];
-    uint64_t slots = 0;
     unsigned slot;
+    *ret = 0;
     folder_path(self, stage, path);
     DIR *folder = opendir(path);
     if (!folder)
-        return 0;
+        return errno == ENOENT ? 0 : -1;
     for (struct dirent *entry = readdir(folder); entry; entry = readdir(folder))
         if (parse_slot(entry->d_name, &slot))
-            slots |= 1ULL << slot;
+            *ret |= 1ULL << slot;
     closedir(folder);
-    return slots;
+    return 0;
 }
 
 // Tells the differences between what was told and what is.
-static void compare(struct roster *self, enum stage stage)
+static int compare(struct roster *self, enum stage stage)
 {
-    uint64_t now = list_slots(self, stage), changed = now ^ self->folders[stage].slots;
-    for (; changed; changed &= changed - 1) {
+    uint64_t now;
+    if (list_slots(self, stage, &now) < 0)
+        return -1;
+    for (uint64_t changed = now ^ self->folders[stage].slots; changed; changed &= changed - 1) {
         unsigned slot = (unsigned)__builtin_ctzll(changed);
         set_slot(self, stage, slot, (now >> slot) & 1);
     }
+    return 0;
 }
 
 static int watch_folder(struct roster *self, enum stage stage)
@@ -99,8 +102,7 @@ static int watch_folder(struct roster *self, enum stage stage)
     if (watch < 0 && errno != ENOENT)
         return -1;
     self->folders[stage].watch = watch;
-    compare(self, stage); // after the watch, so that nothing falls between
-    return 0;
+    return compare(self, stage); // after the watch, so that nothing falls between
 }
 
 static void try_folder(struct roster *self, enum stage stage)

@@ -44,6 +44,8 @@ void batch_begin(struct batch *self, uint64_t segment, uint32_t offset)
     self->offset = offset;
     self->size = 0;
     self->count = 0;
+    self->last_event = 0;
+    self->unsynced = 0;
     self->error = 0;
     reserve(self, MARK_SIZE);
 }
@@ -54,6 +56,8 @@ struct position batch_add(struct batch *self, uint64_t birth, const struct recor
     struct record full = *record;
     struct position where = batch_end(self);
     where.length = record->length;
+    if (record_has_event(record->type))
+        self->last_event = where.offset;
     size_t size = (size_t)record_size(record->length);
     unsigned char *header = reserve(self, size), *at = header + RECORD_HEADER_SIZE;
     for (int i = 0; i < count; i++) {

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { WORK_MOST = 1024, SPACE_EVERY_US = 1000000 };
 
@@ -46,7 +47,11 @@ struct committer *committer_new(const struct journal_io *io, uint32_t segment_si
     self->fn = fn;
     self->context = context;
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->given, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->given, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     self->free_percent = io->free_percent(io->context);
     self->space_us = io->now_us(io->context);
     return self;
@@ -76,22 +81,38 @@ static void tell(struct committer *self, enum notice_kind kind, void *subject, u
 
 // -- segments
 
-static void prepare_begin(struct committer *self, uint64_t number)
+static int tell_prepared(struct committer *self, uint64_t number, int error)
 {
-    segment_close(&self->next, self->io); // one that was given up after a failure
-    self->next_ready = 0;
-    if (segment_create(&self->next, self->io, number, self->segment_size) < 0)
-        tell(self, NOTICE_PREPARED, NULL, number, errno);
+    tell(self, NOTICE_PREPARED, NULL, number, error);
+    errno = error;
+    return error ? -1 : 0;
 }
 
-static void prepare_step(struct committer *self)
+static int prepare_begin(struct committer *self, uint64_t number)
+{
+    if (number <= self->current.number)
+        return tell_prepared(self, number, 0); // a batch was faster
+    if (self->next.number)
+        segment_discard(&self->next, self->io); // given up after a failure: nothing is in it
+    self->next_ready = 0;
+    int made = segment_create(&self->next, self->io, number, self->segment_size);
+    if (made < 0 && errno == EEXIST) { // one that was given up, and could not be unlinked then
+        char name[SEGMENT_NAME];
+        segment_name(number, name);
+        if (self->io->unlink(self->io->context, name) == 0)
+            made = segment_create(&self->next, self->io, number, self->segment_size);
+    }
+    return made < 0 ? tell_prepared(self, number, errno) : 0;
+}
+
+static int prepare_step(struct committer *self)
 {
     uint64_t number = self->next.number;
     int result = segment_fill(&self->next, self->io);
     if (result == 0)
-        return;
+        return 0;
     self->next_ready = result > 0;
-    tell(self, NOTICE_PREPARED, NULL, number, result > 0 ? 0 : errno);
+    return tell_prepared(self, number, result > 0 ? 0 : errno);
 }
 
 static int is_preparing(const struct committer *self)
@@ -99,17 +120,16 @@ static int is_preparing(const struct committer *self)
     return self->next.number && !self->next_ready;
 }
 
-// Makes the batch's segment the current one.
+// Makes the batch's segment the current one. After a failed sync nobody may have asked for it yet.
 static int turn_to(struct committer *self, uint64_t number)
 {
     if (self->current.number == number)
         return 0;
-    while (self->next.number == number && !self->next_ready)
-        prepare_step(self);
-    if (self->next.number != number) {
-        errno = ENOSPC; // it could not be made, as its notice has said
+    if (self->next.number != number && prepare_begin(self, number) < 0)
         return -1;
-    }
+    while (self->next.number == number && !self->next_ready)
+        if (prepare_step(self) < 0)
+            return -1;
     segment_close(&self->current, self->io);
     self->current = self->next;
     self->next = (struct segment){0};
@@ -131,12 +151,14 @@ static void commit(struct committer *self, struct batch *batch)
     if (turn_to(self, batch->segment) < 0 ||
         segment_write(&self->current, self->io, batch->bytes, batch->size, batch->offset) < 0) {
         batch->error = errno;
-    } else {
+    } else if (!batch->unsynced) {
         tell(self, NOTICE_WRITTEN, batch, 0, 0);
         // A sync that failed is never tried again: the kernel may have dropped the pages and call
         // the next one a success.
+        int64_t begin_us = self->io->now_us(self->io->context);
         if (sync_current(self) < 0)
             batch->error = errno;
+        batch->sync_us = self->io->now_us(self->io->context) - begin_us;
     }
     tell(self, NOTICE_COMMITTED, batch, 0, 0);
 }
@@ -170,10 +192,14 @@ int committer_round(struct committer *self)
     if (!batch && !wanted && !work.fn && !is_preparing(self))
         return 0;
 
-    if (wanted)
+    // A batch may need the segment that is prepared already, or the one that is to be begun.
+    int begin_first = wanted && batch && batch->segment == wanted;
+    if (begin_first)
         prepare_begin(self, wanted);
     if (batch)
         commit(self, batch);
+    if (wanted && !begin_first)
+        prepare_begin(self, wanted);
     if (work.fn) {
         struct work *done = allocate(sizeof(*done));
         *done = work;
@@ -185,13 +211,22 @@ int committer_round(struct committer *self)
     return 1;
 }
 
-// Waits until there is something to do. 0: it is time to end.
+// Waits until there is something to do. 0: it is time to end. The space is looked at meanwhile: on
+// a full disk no mail is taken, and nothing but the space itself would tell that it can be.
 static int wait_for_work(struct committer *self)
 {
     pthread_mutex_lock(&self->lock);
     while (!self->batch && !self->work_count && !self->wanted && !self->stopping &&
-           !is_preparing(self))
-        pthread_cond_wait(&self->given, &self->lock);
+           !is_preparing(self)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += 1;
+        if (pthread_cond_timedwait(&self->given, &self->lock, &until) == 0)
+            continue;
+        pthread_mutex_unlock(&self->lock); // the loop must not wait for the file system
+        look_at_space(self);
+        pthread_mutex_lock(&self->lock);
+    }
     int going = self->batch || self->work_count || !self->stopping;
     pthread_mutex_unlock(&self->lock);
     return going;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The disk thread: writes and syncs one batch after the other, makes the next segment ready in between, and does
-// the owner's file work in order. The loop hands it things, and it tells the loop by notices.
+// The disk thread: writes and syncs one batch after the other, makes the next segment ready in
+// between, and does the owner's file work in order. The loop hands it things, and it tells the loop
+// by notices.
 #include "core/journal/batch.h"
 #include "core/journal/segment.h"
 
@@ -32,17 +33,20 @@ struct work {
 typedef void notice_fn(void *context, struct notice *notice);
 
 // `first` is the segment that batches begin in; taken. Borrows `io`.
-struct committer *committer_new(const struct journal_io *io, uint32_t segment_size, struct segment first,
-                                notice_fn *fn, void *context);
-void committer_start(struct committer *self); // the thread; without it committer_round is called by hand
-// Finishes the batch and the work that it was given, then ends the thread. What follows is done by committer_round.
+struct committer *committer_new(const struct journal_io *io, uint32_t segment_size,
+                                struct segment first, notice_fn *fn, void *context);
+void committer_start(
+    struct committer *self); // the thread; without it committer_round is called by hand
+// Finishes the batch and the work that it was given, then ends the thread. What follows is done by
+// committer_round.
 void committer_stop(struct committer *self);
 void committer_destroy(struct committer **self);
 
 // One at a time: the next after NOTICE_COMMITTED.
 void committer_commit(struct committer *self, struct batch *batch);
 void committer_prepare(struct committer *self, uint64_t number); // one at a time
-NODISCARD int committer_work(struct committer *self, const struct work *work); // -1: queue full (EAGAIN)
+NODISCARD int committer_work(struct committer *self,
+                             const struct work *work); // -1: queue full (EAGAIN)
 int committer_round(struct committer *self); // does what there is, once each; 0: there was nothing
 uint64_t committer_syncs(const struct committer *self);
-unsigned committer_free_percent(const struct committer *self); // as of the last second that something was done
+unsigned committer_free_percent(const struct committer *self); // as of a second ago

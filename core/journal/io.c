@@ -69,6 +69,16 @@ static int disk_fdatasync(void *context, int fd)
     return fdatasync(fd);
 }
 
+static int disk_write_back(void *context, int fd, uint64_t offset, uint64_t size, int wait)
+{
+    (void)context;
+    unsigned flags = wait ? SYNC_FILE_RANGE_WAIT_BEFORE : SYNC_FILE_RANGE_WRITE;
+    if (sync_file_range(fd, (off_t)offset, (off_t)size, flags) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0
+                                                                 : -1; // then the sync does it all
+}
+
 static int disk_unlink(void *context, const char *name)
 {
     return unlinkat(((struct disk *)context)->folder_fd, name, 0);
@@ -154,6 +164,7 @@ int journal_io_open(struct journal_io *ret, const char *folder, const char *corr
         .pwrite = disk_pwrite,
         .preallocate = disk_preallocate,
         .fdatasync = disk_fdatasync,
+        .write_back = disk_write_back,
         .unlink = disk_unlink,
         .sync_folder = disk_sync_folder,
         .list = disk_list,

@@ -20,54 +20,37 @@ enum {
     NOTICES_MOST = 4096,
     LEAVING_MOST = 64,
     AGAIN_MS = 5000,
+    SLOW_SYNC_US = 1000,
     FREE_PERCENT_LEAST = 10,
 };
 #define BYTES_MOST ((uint64_t)64 << 30)
 
-// -- segments
+// -- segments and batches
 
 static void want_next(struct journal *self)
 {
-    self->preparing = 1;
-    committer_prepare(self->committer, self->number + 1);
+    self->asked = self->number + 1;
+    committer_prepare(self->committer, self->asked);
 }
 
 static void try_again(void *context)
 {
     struct journal *self = context;
-    if (self->prepare_error && !self->preparing)
+    if (self->prepare_error && !self->asked)
         want_next(self);
 }
 
 static void prepared(struct journal *self, const struct notice *notice)
 {
-    self->preparing = 0;
+    // One that was passed over is told no more.
+    if (notice->number >= self->asked)
+        self->asked = 0;
     self->prepare_error = notice->error;
-    self->next_ready = notice->error == 0;
     if (notice->error)
         timer_start(self->again, AGAIN_MS);
+    else if (notice->number > self->ready)
+        self->ready = notice->number;
 }
-
-// Goes on in the next segment. It may still be on its way: the disk thread finishes it first.
-static int turn(struct journal *self)
-{
-    if (!self->next_ready && !self->preparing) {
-        errno = self->prepare_error ? self->prepare_error : EIO;
-        return -1;
-    }
-    self->number++;
-    self->offset = 0;
-    self->next_ready = 0;
-    self->turned = 1;
-    ledger_open(&self->ledger, self->number, self->options.segment_size);
-    if (self->seal_by_next) {
-        ledger_pin(&self->ledger, self->sealed.segment, self->number);
-        self->seal_by_next = 0;
-    }
-    return 0;
-}
-
-// -- gathering
 
 static struct batch *take_spare(struct journal *self)
 {
@@ -76,10 +59,11 @@ static struct batch *take_spare(struct journal *self)
     return batch;
 }
 
-static struct batch *begin_batch(struct journal *self)
+struct batch *journal_begin_batch(struct journal *self)
 {
     struct batch *batch = take_spare(self);
     batch_begin(batch, self->number, self->offset);
+    batch->sealed = self->sealed;
     if (self->last)
         self->last->next = batch;
     else
@@ -88,10 +72,40 @@ static struct batch *begin_batch(struct journal *self)
     return batch;
 }
 
+static int lacks_next(const struct journal *self)
+{
+    return self->prepare_error && !self->asked && self->ready <= self->number;
+}
+
+// Goes on in the next segment. It may still be on its way, or not even asked for: the disk thread
+// makes it before the first batch that needs it.
+static int turn(struct journal *self)
+{
+    if (lacks_next(self)) {
+        errno = self->prepare_error;
+        return -1;
+    }
+    self->number++;
+    self->offset = 0;
+    self->turned = 1;
+    ledger_open(&self->ledger, self->number, self->options.segment_size);
+    // Its marks void what a failed sync left behind, else nothing of the segments before.
+    self->sealed = self->broken ? self->durable : (struct position){self->number, 0, 0};
+    for (uint64_t i = self->sealed.segment; i < self->number; i++) {
+        ledger_pin(&self->ledger, i, self->number);
+        journal_note_void(self, i, i == self->sealed.segment ? self->sealed.offset : 0);
+    }
+    // What goes to the new segment may be the same again, so the word that voids the old must be
+    // durable first: a batch may keep its records and lose its mark.
+    if (self->broken)
+        self->offset = batch_end(journal_begin_batch(self)).offset;
+    self->broken = 0;
+    return 0;
+}
+
 static int refuses_unreserved(const struct journal *self)
 {
-    return (self->prepare_error && !self->preparing && !self->next_ready) ||
-           self->ledger.bytes >= self->options.bytes_most ||
+    return lacks_next(self) || self->ledger.bytes >= self->options.bytes_most ||
            committer_free_percent(self->committer) < self->options.free_percent_least;
 }
 
@@ -101,11 +115,8 @@ static struct batch *batch_for(struct journal *self, uint64_t size)
     struct batch *batch = self->last && self->last->segment == self->number ? self->last : NULL;
     uint64_t end = batch ? batch_end(batch).offset : (uint64_t)self->offset + MARK_SIZE;
     if (!self->broken && end + size <= self->options.segment_size)
-        return batch ? batch : begin_batch(self);
-    if (turn(self) < 0)
-        return NULL;
-    self->broken = 0;
-    return begin_batch(self);
+        return batch ? batch : journal_begin_batch(self);
+    return turn(self) < 0 ? NULL : journal_begin_batch(self);
 }
 
 int journal_append(struct journal *self, unsigned type, int reserved, const struct iovec *pieces,
@@ -115,7 +126,7 @@ int journal_append(struct journal *self, unsigned type, int reserved, const stru
     for (int i = 0; i < count; i++)
         length += pieces[i].iov_len;
     uint64_t size = record_size(length);
-    if (size + MARK_SIZE > self->options.segment_size) {
+    if (size + 2 * MARK_SIZE > self->options.segment_size) {
         errno = EMSGSIZE;
         return -1;
     }
@@ -133,7 +144,7 @@ int journal_append(struct journal *self, unsigned type, int reserved, const stru
     struct record record = {.type = type, .length = (uint32_t)length};
     struct position where = batch_add(batch, self->birth, &record, pieces, count);
     batch_tell(batch, where, fn, context);
-    ledger_add(&self->ledger, type, where);
+    ledger_add(&self->ledger, where);
     self->gathered += size;
     self->offset = batch_end(batch).offset;
     *ret_where = where;
@@ -142,7 +153,7 @@ int journal_append(struct journal *self, unsigned type, int reserved, const stru
 
 // -- committing
 
-static void commit_next(struct journal *self)
+void journal_commit_next(struct journal *self)
 {
     struct batch *batch = self->first;
     if (self->busy || !batch)
@@ -151,13 +162,13 @@ static void commit_next(struct journal *self)
     if (!self->first)
         self->last = NULL;
     batch->next = NULL;
-    struct mark mark = {.kind = MARK_BATCH, .synced = self->durable, .sealed = self->sealed};
+    struct mark mark = {.kind = MARK_BATCH, .synced = self->durable, .sealed = batch->sealed};
     batch_mark(batch, self->birth, &mark);
     self->busy = batch;
     committer_commit(self->committer, batch);
     // Only now: the disk thread makes one segment at a time, and this batch may need the one on its
     // way.
-    if (self->turned && batch->segment == self->number && !self->preparing) {
+    if (self->turned && batch->segment == self->number && !self->asked) {
         self->turned = 0;
         want_next(self);
     }
@@ -166,7 +177,7 @@ static void commit_next(struct journal *self)
 static void flush(void *context)
 {
     struct journal *self = context;
-    commit_next(self);
+    journal_commit_next(self);
     journal_unlink_free(self);
 }
 
@@ -183,7 +194,7 @@ static void tell_all(struct journal *self, struct batch *batch, enum journal_sta
 
 static void done_with(struct journal *self, struct batch *batch)
 {
-    self->gathered -= self->gathered < batch->size ? self->gathered : batch->size;
+    self->gathered -= batch->size - MARK_SIZE;
     if (self->spare)
         batch_destroy(&batch);
     else
@@ -196,11 +207,7 @@ static void seal(struct journal *self, struct batch *failed)
 {
     struct batch *waiting = self->first;
     self->first = self->last = NULL;
-    self->sealed = self->durable;
-    if (self->sealed.segment != self->number || !self->broken)
-        self->seal_by_next = ledger_find(&self->ledger, self->sealed.segment) != NULL;
     self->broken = 1;
-    journal_note_void(self, self->durable);
     tell_all(self, failed, JOURNAL_FAILED);
     done_with(self, failed);
     for (struct batch *next; waiting; waiting = next) {
@@ -208,8 +215,6 @@ static void seal(struct journal *self, struct batch *failed)
         tell_all(self, waiting, JOURNAL_FAILED);
         done_with(self, waiting);
     }
-    if (!self->preparing && !self->next_ready)
-        want_next(self);
 }
 
 static void committed(struct journal *self, struct batch *batch)
@@ -219,8 +224,17 @@ static void committed(struct journal *self, struct batch *batch)
         seal(self, batch);
         return;
     }
-    self->durable = batch_end(batch);
-    if (self->turned && !self->preparing) {
+    if (!batch->unsynced)
+        self->durable = batch_end(batch);
+    if (batch->count > 0)
+        journal_will_be_quiet(self);
+    if (batch->last_event)
+        ledger_event(&self->ledger, (struct position){batch->segment, batch->last_event, 0});
+    // A slow disk is not kept waiting until all owners are told; a quick one gathers meanwhile.
+    if (batch->sync_us >= SLOW_SYNC_US)
+        journal_commit_next(self);
+    // Not earlier: the segment that was turned to would be given up for its successor.
+    if (self->turned && batch->segment == self->number && !self->asked) {
         self->turned = 0;
         want_next(self);
     }
@@ -316,24 +330,15 @@ struct journal *journal_new(struct loop *loop, const struct journal_options *opt
     mailbox_attach(self->mailbox, loop, handle_notice, self);
     self->hook = hook_new(loop, flush, self);
     self->again = timer_new(loop, try_again, self);
+    self->quiet = timer_new(loop, journal_quiet, self);
     self->committer =
         committer_new(&self->io, self->options.segment_size, recovered.current, send_notice, self);
     committer_start(self->committer);
     want_next(self);
+    if (recovered.report.replayed_again > 0)
+        journal_will_be_quiet(self);
     *ret_report = recovered.report;
     return self;
-}
-
-// What waits is written and synced here; owners are told nothing more.
-static void finish(struct journal *self)
-{
-    committer_stop(self->committer);
-    while (self->first) {
-        self->busy = NULL;
-        commit_next(self);
-        while (committer_round(self->committer)) {
-        }
-    }
 }
 
 void journal_destroy(struct journal **journal)
@@ -342,19 +347,13 @@ void journal_destroy(struct journal **journal)
     if (!self)
         return;
     *journal = NULL;
-    finish(self);
-    for (struct notice *notice; (notice = mailbox_wait(self->mailbox, 0));) {
-        if (notice->kind == NOTICE_COMMITTED)
-            batch_destroy((struct batch **)&notice->subject);
-        else if (notice->kind == NOTICE_WORKED)
-            free(notice->subject);
-        free(notice);
-    }
+    journal_finish(self);
     committer_destroy(&self->committer);
     journal_remove_empty(self);
     batch_destroy(&self->spare);
     hook_destroy(&self->hook);
     timer_destroy(&self->again);
+    timer_destroy(&self->quiet);
     mailbox_destroy(&self->mailbox);
     ledger_free(&self->ledger);
     self->io.destroy(self->io.context);

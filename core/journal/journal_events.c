@@ -53,16 +53,23 @@ static int copies_count(const struct reading *self, uint64_t segment)
     return 1;
 }
 
-// A cursor may still name the place that a copied event had before a restart.
+// A cursor may still name the place that a copied event had before a restart: then it stands in a
+// segment before the copy's.
 static int was_read(const struct reading *self, struct position where)
 {
     if (!position_before(self->from, where))
         return 1;
-    for (size_t i = 0; i < self->origin_count; i++)
-        if (self->origins[i].copy.segment == where.segment &&
-            self->origins[i].copy.offset == where.offset)
-            return !position_before(self->from, self->origins[i].old);
-    return 0;
+    if (self->from.segment == where.segment)
+        return 0;
+    int read = 0;
+    for (size_t i = 0; i < self->origin_count; i++) {
+        const struct origin *origin = &self->origins[i];
+        // Of several old places the last that the cursor can know.
+        if (origin->copy.segment == where.segment && origin->copy.offset == where.offset &&
+            origin->old.segment <= self->from.segment)
+            read = !position_before(self->from, origin->old);
+    }
+    return read;
 }
 
 static void take_event(struct reading *self, const struct found *found)

@@ -53,12 +53,12 @@ uint64_t journal_segment_live(const struct journal *self, uint64_t segment)
     return found ? found->live : 0;
 }
 
-void journal_note_void(struct journal *self, struct position from)
+void journal_note_void(struct journal *self, uint64_t segment, uint32_t from)
 {
     size_t size = (self->outline_count + 1) * sizeof(*self->outlines);
     self->outlines = reallocate(self->outlines, size);
     self->outlines[self->outline_count++] =
-        (struct outline){.segment = from.segment, .complete = 1, .void_from = from.offset};
+        (struct outline){.segment = segment, .complete = 1, .void_from = from};
 }
 
 // -- unlinking

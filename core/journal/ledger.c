@@ -47,13 +47,18 @@ void ledger_open(struct ledger *self, uint64_t number, uint64_t bytes)
     self->changed = 1; // the one before it may have waited for this
 }
 
-void ledger_add(struct ledger *self, unsigned type, struct position where)
+void ledger_add(struct ledger *self, struct position where)
 {
     struct ledger_segment *segment = find(self, where.segment);
     assert(segment);
     segment->live++;
     self->live++;
-    if (record_has_event(type) && where.offset > segment->last_event)
+}
+
+void ledger_event(struct ledger *self, struct position where)
+{
+    struct ledger_segment *segment = find(self, where.segment);
+    if (segment && where.offset > segment->last_event)
         segment->last_event = where.offset;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Which segments exist and what keeps each: live records, a later segment's word that must outlive it, events
-// that node has not taken. No I/O inside.
+// Which segments exist and what keeps each: live records, a later segment's word that must outlive
+// it, events that node has not taken. No I/O inside.
 #include "core/journal/journal.h"
 
-// Goes on living in `segment` until the segment that lists it has been unlinked and the unlink is synced.
+// Goes on living in `segment` until the segment that lists it has been unlinked and the unlink is
+// synced.
 struct hold {
     uint64_t segment;
     uint64_t records; // ends
@@ -37,7 +38,8 @@ void ledger_free(struct ledger *self);
 void ledger_open(struct ledger *self, uint64_t number, uint64_t bytes);
 const struct ledger_segment *ledger_find(const struct ledger *self, uint64_t number); // NULL: gone
 
-void ledger_add(struct ledger *self, unsigned type, struct position where);
+void ledger_add(struct ledger *self, struct position where);
+void ledger_event(struct ledger *self, struct position where); // there is one, durable
 void ledger_release(struct ledger *self, struct position where);
 // `end` is released once the segment of `ended` is gone; at once if it is already, or holds both.
 void ledger_release_after(struct ledger *self, struct position ended, struct position end);

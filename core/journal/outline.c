@@ -16,10 +16,14 @@ void outline_read(struct outline *ret, const void *bytes, uint32_t size, uint64_
             continue;
         if (position_before(ret->synced, mark.synced))
             ret->synced = mark.synced;
-        if (mark.kind == MARK_BATCH) {
-            ret->complete = 1;
-            ret->sealed = mark.sealed;
-        }
+        if (mark.synced.segment < segment && position_before(ret->before, mark.synced))
+            ret->before = mark.synced;
+        if (mark.kind != MARK_BATCH)
+            continue;
+        if (!ret->complete)
+            ret->complete_to = found.where.offset + MARK_SIZE;
+        ret->complete = 1;
+        ret->sealed = mark.sealed;
     }
 }
 
@@ -35,7 +39,26 @@ static void seal(struct outline *older, const struct outline *by)
     older->voided_by = by->segment;
 }
 
-struct position outline_plan(struct outline *outlines, size_t count)
+static void sound(struct outline *self, struct position synced)
+{
+    if (synced.segment == self->segment && synced.offset > self->sound_to)
+        self->sound_to = synced.offset;
+}
+
+static struct position begin_anew(const struct outline *outlines, size_t count,
+                                  struct position synced)
+{
+    struct position anew = synced;
+    for (size_t i = 0; i < count; i++) {
+        struct position complete = {outlines[i].segment, outlines[i].complete_to, 0};
+        if (outlines[i].complete && position_before(synced, complete) &&
+            position_before(outlines[i].sealed, anew))
+            anew = outlines[i].sealed;
+    }
+    return anew;
+}
+
+struct plan outline_plan(struct outline *outlines, size_t count)
 {
     struct position synced = {0};
     for (size_t i = 0; i < count; i++) {
@@ -45,10 +68,12 @@ struct position outline_plan(struct outline *outlines, size_t count)
             seal(&outlines[j], &outlines[i]);
     }
     for (size_t i = 0; i < count; i++) {
-        if (outlines[i].segment == synced.segment)
-            outlines[i].sound_to = synced.offset;
+        for (size_t j = i; j < count; j++) {
+            sound(&outlines[i], outlines[j].synced);
+            sound(&outlines[i], outlines[j].before);
+        }
         if (outlines[i].sound_to > outlines[i].void_from)
             outlines[i].sound_to = outlines[i].void_from;
     }
-    return synced;
+    return (struct plan){synced, begin_anew(outlines, count, synced)};
 }

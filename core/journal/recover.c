@@ -21,10 +21,11 @@ struct recovery {
     uint64_t *numbers;
     struct outline *outlines;
     size_t count;
-    struct position synced; // the last commit mark
-    uint64_t fresh;         // number of the new segment
-    struct batch *copies;   // those not yet written
-    struct position origin; // said by the MARK_ORIGIN just read
+    struct plan plan;
+    uint64_t fresh;       // number of the new segment
+    struct batch *copies; // those not yet written
+    struct position *old; // places, said by the MARK_ORIGINs just read
+    size_t old_count;
 };
 
 static unsigned char *read_all(struct recovery *self, uint64_t number, uint32_t *ret_size,
@@ -35,8 +36,8 @@ static unsigned char *read_all(struct recovery *self, uint64_t number, uint32_t 
 
 // -- first pass: marks
 
-// Every segment begins with a mark, so its first header is ours; only where all of those are damaged
-// the first good one of any place must do.
+// Every segment begins with a mark, so its first header is ours; only where all of those are
+// damaged the first good one of any place must do.
 static uint64_t find_birth(const unsigned char *bytes, uint32_t size, uint64_t segment,
                            int anywhere)
 {
@@ -96,17 +97,20 @@ static int first_pass(struct recovery *self)
     for (size_t i = 0; i < self->count; i++)
         if (read_outline(self, i) < 0)
             return -1;
-    self->synced = outline_plan(self->outlines, self->count);
+    self->plan = outline_plan(self->outlines, self->count);
     return 0;
 }
 
 // -- the fresh segment
 
-// Until the replay is complete its marks are MARK_REPLAY: they void nothing, and the copies behind them do not count.
+// Until the replay is complete its marks are MARK_REPLAY: they void nothing, and the copies behind
+// them do not count.
 static void begin_copies(struct recovery *self, uint32_t offset)
 {
     batch_begin(self->copies, self->fresh, offset);
-    struct mark mark = {.kind = MARK_REPLAY, .synced = self->synced};
+    // Not `plan.synced`: that may stand on marks that are lost yet, and then void stretches would
+    // pass for rot.
+    struct mark mark = {.kind = MARK_REPLAY, .synced = self->plan.anew};
     batch_mark(self->copies, self->ret->birth, &mark);
 }
 
@@ -120,6 +124,8 @@ static int write_batch(struct recovery *self)
     return 0;
 }
 
+// Its making syncs the folder, and so the unlinks of a process that died before it could: what is
+// not found now must not come back when its end is released.
 static int make_fresh(struct recovery *self)
 {
     struct segment *segment = &self->ret->current;
@@ -137,20 +143,35 @@ static int make_fresh(struct recovery *self)
     return 0;
 }
 
-// From here on the old places are void. Two marks, because one flipped bit must not make all copies void.
+// For those who read the events again: what lies above the last mark is told by its copies.
+static void note_copied(struct recovery *self)
+{
+    for (size_t i = 0; i < self->count; i++) {
+        struct outline *outline = &self->outlines[i];
+        if (outline->segment > self->plan.anew.segment)
+            outline->void_from = 0;
+        else if (outline->segment == self->plan.anew.segment &&
+                 outline->void_from > self->plan.anew.offset)
+            outline->void_from = self->plan.anew.offset;
+    }
+}
+
+// From here on the old places are void. Two marks, because one flipped bit must not make all copies
+// void.
 static int complete(struct recovery *self)
 {
     if (write_batch(self) < 0 || self->io->fdatasync(self->io->context, self->ret->current.fd) < 0)
         return -1;
+    struct mark mark = {
+        .kind = MARK_BATCH, .synced = self->ret->durable, .sealed = self->plan.anew};
     for (int i = 0; i < 2; i++) {
         batch_begin(self->copies, self->fresh, self->ret->durable.offset);
-        struct mark mark = {
-            .kind = MARK_BATCH, .synced = self->ret->durable, .sealed = self->synced};
         batch_mark(self->copies, self->ret->birth, &mark);
         if (write_batch(self) < 0)
             return -1;
     }
-    self->ret->sealed = self->synced;
+    self->ret->sealed = self->plan.anew;
+    note_copied(self);
     return self->io->fdatasync(self->io->context, self->ret->current.fd);
 }
 
@@ -160,8 +181,7 @@ static void note_origin(struct recovered *self, struct position old, struct posi
 {
     if (self->origin_count == self->origin_capacity) {
         self->origin_capacity = self->origin_capacity ? 2 * self->origin_capacity : 16;
-        self->origins =
-            reallocate(self->origins, self->origin_capacity * sizeof(*self->origins));
+        self->origins = reallocate(self->origins, self->origin_capacity * sizeof(*self->origins));
     }
     self->origins[self->origin_count++] = (struct origin){old, copy};
 }
@@ -174,6 +194,12 @@ static void add_origin_mark(struct recovery *self, struct position old)
     mark_encode(mark_record, &mark, self->ret->birth, 0, 0);
     struct iovec payload = {mark_record + RECORD_HEADER_SIZE, MARK_PAYLOAD};
     batch_add(self->copies, self->ret->birth, &record, &payload, 1);
+}
+
+static void add_old(struct recovery *self, struct position old)
+{
+    self->old = reallocate(self->old, (self->old_count + 1) * sizeof(*self->old));
+    self->old[self->old_count++] = old;
 }
 
 // Appends a record from above the last mark anew.
@@ -191,14 +217,13 @@ static int copy(struct recovery *self, struct found *found)
     }
     int event = record_has_event(found->record.type);
     if (event)
-        add_origin_mark(self, found->where);
-    struct record record = {.type = found->record.type,
-                            .flags = RECORD_COPY,
-                            .length = found->where.length};
+        add_old(self, found->where);
+    for (size_t i = 0; event && i < self->old_count; i++)
+        add_origin_mark(self, self->old[i]);
+    struct record record = {
+        .type = found->record.type, .flags = RECORD_COPY, .length = found->where.length};
     struct iovec payload = {(void *)(uintptr_t)found->payload, found->where.length};
     struct position where = batch_add(self->copies, self->ret->birth, &record, &payload, 1);
-    if (event)
-        note_origin(self->ret, found->where, where);
     found->where = where;
     self->ret->report.replayed_again++;
     return 0;
@@ -210,20 +235,20 @@ static int replay_record(struct recovery *self, const struct outline *outline, s
     if (found->record.type == RECORD_MARK) {
         if (mark_decode(&mark, found->payload, found->where.length) == 0 &&
             mark.kind == MARK_ORIGIN)
-            self->origin = mark.synced;
+            add_old(self, mark.synced);
         return 0;
     }
-    struct position origin = self->origin;
-    self->origin = (struct position){0};
-    if (found->record.flags & RECORD_COPY && !outline->complete)
+    int counts = !(found->record.flags & RECORD_COPY) || outline->complete;
+    if (counts && !position_before(found->where, self->plan.anew) && copy(self, found) < 0)
+        return -1;
+    for (size_t i = 0; counts && i < self->old_count; i++)
+        note_origin(self->ret, self->old[i], found->where);
+    self->old_count = 0;
+    if (!counts)
         return 0; // its replay was cut off: the original still counts
-    if (!position_before(found->where, self->synced)) {
-        if (copy(self, found) < 0)
-            return -1;
-    } else if (origin.segment) {
-        note_origin(self->ret, origin, found->where);
-    }
-    ledger_add(&self->ret->ledger, found->record.type, found->where);
+    ledger_add(&self->ret->ledger, found->where);
+    if (record_has_event(found->record.type))
+        ledger_event(&self->ret->ledger, found->where);
     self->ret->report.records++;
     self->ret->report.bytes += found->where.length;
     self->visit(self->context, found->record.type, found->where, found->payload);
@@ -234,7 +259,7 @@ static int keep_bad(struct recovery *self, uint64_t segment, const unsigned char
                     uint32_t size, const struct found *found)
 {
     struct journal_report *report = &self->ret->report;
-    if (position_before((struct position){segment, found->from, 0}, self->synced))
+    if (position_before((struct position){segment, found->from, 0}, self->plan.synced))
         report->corrupt++;
     else
         report->torn++;
@@ -252,19 +277,19 @@ static int replay_bytes(struct recovery *self, const struct outline *outline,
     uint32_t end = size < outline->void_from ? size : outline->void_from;
     struct scan scan;
     struct found found;
-    self->origin = (struct position){0};
+    self->old_count = 0;
     scan_begin(&scan, bytes, end, self->ret->birth, outline->segment, 0, outline->sound_to);
     for (enum scan_result result; (result = scan_next(&scan, &found)) != SCAN_END;) {
-        int failed = result == SCAN_RECORD
-                         ? replay_record(self, outline, &found)
-                         : keep_bad(self, outline->segment, bytes, size, &found);
+        int failed = result == SCAN_RECORD ? replay_record(self, outline, &found)
+                                           : keep_bad(self, outline->segment, bytes, size, &found);
         if (failed < 0)
             return -1;
     }
     return 0;
 }
 
-// Does anything lie in the void part, so that the word of the segment that voids it is still needed?
+// Does anything lie in the void part, so that the word of the segment that voids it is still
+// needed?
 static int holds_void(const struct outline *outline, const unsigned char *bytes, uint32_t size)
 {
     struct scan scan;
@@ -283,7 +308,7 @@ static int replay_segment(struct recovery *self, const struct outline *outline)
         return -1;
     self->ret->report.corrupt += unreadable;
     int result = replay_bytes(self, outline, bytes, size);
-    int seals_fresh = outline->segment >= self->synced.segment;
+    int seals_fresh = outline->segment >= self->plan.anew.segment;
     if (result == 0 && outline->voided_by && holds_void(outline, bytes, size))
         ledger_pin(&self->ret->ledger, outline->segment, outline->voided_by);
     if (result == 0 && seals_fresh)
@@ -315,19 +340,15 @@ int recover(struct recovered *ret, const struct journal_io *io, uint32_t segment
             journal_visit_fn *visit, void *context)
 {
     *ret = (struct recovered){0};
-    struct recovery self = {.ret = ret,
-                            .io = io,
-                            .segment_size = segment_size,
-                            .visit = visit,
-                            .context = context};
+    struct recovery self = {
+        .ret = ret, .io = io, .segment_size = segment_size, .visit = visit, .context = context};
     int result = -1;
-    // An unlink that was not synced before a crash must be, before anything relies on it.
-    if (io->sync_folder(io->context) == 0 && first_pass(&self) == 0 && make_fresh(&self) == 0 &&
-        second_pass(&self) == 0)
+    if (first_pass(&self) == 0 && make_fresh(&self) == 0 && second_pass(&self) == 0)
         result = complete(&self);
     if (result < 0)
         abandon(&self);
     batch_destroy(&self.copies);
+    free(self.old);
     free(self.numbers);
     if (result < 0) {
         free(self.outlines);

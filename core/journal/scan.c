@@ -28,6 +28,8 @@ void scan_begin(struct scan *self, const void *bytes, uint32_t size, uint64_t bi
                           .segment = segment,
                           .offset = offset,
                           .sound_to = sound_to};
+    if (self->sound_to > UINT32_MAX - RECORD_ALIGN)
+        self->sound_to = UINT32_MAX - RECORD_ALIGN; // so that its alignment does not overflow
     self->used = offset < size ? end_of_data(self->bytes, offset, size) : offset;
 }
 

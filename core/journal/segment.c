@@ -8,7 +8,8 @@
 #include <string.h>
 
 enum {
-    FILL_CHUNK = 256 * 1024, // a commit waits for at most one of these
+    FILL_CHUNK = 512 * 1024,     // a commit waits for at most one of these
+    FILL_AHEAD = 8 * FILL_CHUNK, // under way to the disk at once
     READ_CHUNK = 1024 * 1024,
     BLOCK = 4096, // what a failing disk loses at once
 };
@@ -80,25 +81,43 @@ int segment_create(struct segment *ret, const struct journal_io *io, uint64_t nu
     return 0;
 }
 
-int segment_fill(struct segment *self, const struct journal_io *io)
+static uint32_t fill_chunk(uint32_t done, uint32_t to)
+{
+    return to - done < FILL_CHUNK ? to - done : FILL_CHUNK;
+}
+
+// A sync per chunk would cost a slow disk more than all commits; one for the whole, with nothing on
+// its way yet, would keep a commit waiting for long. So the chunks go to the disk by themselves,
+// and little is left for the sync.
+static int write_zeros(struct segment *self, const struct journal_io *io)
 {
     static const unsigned char zeros[FILL_CHUNK];
-    uint32_t chunk = self->size - self->filled;
-    if (chunk > sizeof(zeros))
-        chunk = sizeof(zeros);
-    // Synced chunk by chunk, so that no commit waits for the whole of it.
-    if (segment_write(self, io, zeros, chunk, self->filled) < 0 ||
-        io->fdatasync(io->context, self->fd) < 0)
-        goto failed;
+    uint32_t chunk = fill_chunk(self->filled, self->size);
+    if (chunk > 0 && (segment_write(self, io, zeros, chunk, self->filled) < 0 ||
+                      io->write_back(io->context, self->fd, self->filled, chunk, 0) < 0))
+        return -1;
     self->filled += chunk;
-    if (self->filled < self->size)
+    if (self->filled < self->size && self->filled - self->settled < FILL_AHEAD)
         return 0;
-    if (io->sync_folder(io->context) < 0)
-        goto failed;
-    return 1;
-failed:
-    segment_discard(self, io);
-    return -1;
+    chunk = fill_chunk(self->settled, self->filled);
+    if (io->write_back(io->context, self->fd, self->settled, chunk, 1) < 0)
+        return -1;
+    self->settled += chunk;
+    return 0;
+}
+
+int segment_fill(struct segment *self, const struct journal_io *io)
+{
+    int result = 0;
+    if (self->settled < self->size)
+        result = write_zeros(self, io);
+    else if (io->fdatasync(io->context, self->fd) < 0 || io->sync_folder(io->context) < 0)
+        result = -1;
+    else
+        return 1;
+    if (result < 0)
+        segment_discard(self, io);
+    return result;
 }
 
 int segment_write(const struct segment *self, const struct journal_io *io, const void *data,

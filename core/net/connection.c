@@ -448,7 +448,8 @@ static void on_closing(struct connection *self, int events)
         self->said_goodbye = 1;
         if (self->tls)
             tls_stream_goodbye(self->tls);
-        shutdown(self->fd, SHUT_WR);
+        if (self->linger)
+            shutdown(self->fd, SHUT_WR);
     }
     if (self->said_goodbye && (self->ended || !self->linger))
         connection_destroy(&(struct connection *){self});

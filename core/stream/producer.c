@@ -72,8 +72,10 @@ static struct producer_master *find_master(struct producer *self, const char *ke
 void producer_remember(struct producer *self, const struct producer_master *master)
 {
     struct producer_master *known = find_master(self, master->key);
-    if (known)
-        *known = *master;
+    if (!known)
+        return;
+    *known = *master;
+    known->greeted = 0;
 }
 
 void producer_begin(struct producer *self, uint64_t epoch)
@@ -99,6 +101,7 @@ enum producer_hello producer_hello(struct producer *self, unsigned master, uint6
     known->incarnation = incarnation;
     known->epoch = epoch;
     known->upto = watermark;
+    known->greeted = 1;
     return PRODUCER_AGREED;
 }
 
@@ -119,7 +122,7 @@ uint64_t producer_acknowledged(const struct producer *self)
     uint64_t least = self->master_count ? UINT64_MAX : 0;
     for (unsigned i = 0; i < self->master_count; i++) {
         const struct producer_master *master = &self->masters[i];
-        uint64_t upto = master->epoch == self->epoch ? master->upto : 0;
+        uint64_t upto = master->greeted && master->epoch == self->epoch ? master->upto : 0;
         least = upto < least ? upto : least;
     }
     return least;

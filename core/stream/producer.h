@@ -18,6 +18,9 @@ struct producer_record {
 struct producer_master {
     char key[41];
     uint64_t incarnation, epoch, upto; // what it acknowledged last
+    // It has said hello since we started. What the disk remembers of it may have been voided
+    // meanwhile: good for telling the master, not for trimming.
+    int greeted;
 };
 
 struct producer {
