@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_MOST = 10000, LIST_DEFAULT = 100, ADDRESSES_MOST = 1000 };
+// A reply has at most 1 MiB: a list shows the first recipients of each mail, and the master asks
+// for one page after the other.
+enum { PAGE_MOST = 100, ADDRESSES_MOST = 1000, LISTED_RECIPIENTS = 10, TEXT_MOST = 320 };
 
 struct command {
     struct queue *const *queues;
@@ -20,9 +22,10 @@ struct command {
     const char *error;
 };
 
-// Foreign bytes as a JSON string: what is not UTF-8 is shown by question marks.
+// Foreign bytes as a JSON string, cut: what is not UTF-8 is shown by question marks.
 static json_t *text_of(const void *data, size_t size)
 {
+    size = size < TEXT_MOST ? size : TEXT_MOST;
     if (utf8_valid(data, size))
         return json_stringn(data, size);
     char *copy = duplicate_bytes(data, size);
@@ -39,10 +42,10 @@ static json_t *bytes_text(const ProtobufCBinaryData *bytes)
     return text_of(bytes->data ? (const char *)bytes->data : "", bytes->len);
 }
 
-static json_t *recipients_json(const struct queued *mail)
+static json_t *recipients_json(const struct queued *mail, size_t most)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < mail->count; i++) {
+    for (size_t i = 0; i < mail->count && i < most; i++) {
         const struct queued_recipient *recipient = &mail->recipients[i];
         const char *reply = recipient->reply ? recipient->reply : "";
         json_array_append_new(
@@ -54,41 +57,66 @@ static json_t *recipients_json(const struct queued *mail)
     return list;
 }
 
-static void add_mail(void *context, const struct queued *mail)
+static json_t *mail_json(const struct queued *mail, size_t recipients)
 {
-    json_t *list = context;
-    json_t *item =
-        json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:b}", "id", mail->name, "sender",
-                  bytes_text(&mail->envelope->reverse_path), "message_id",
-                  bytes_text(&mail->head->message_id), "recipients", recipients_json(mail), "size",
-                  (json_int_t)mail->envelope->size, "attempts", (json_int_t)mail->attempts,
-                  "received_ms", (json_int_t)mail->envelope->received_ms, "next_ms",
-                  (json_int_t)mail->next_ms, "held", mail->frozen, "own", mail->head->own);
-    json_array_append_new(list, item);
+    return json_pack("{s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "id", mail->name,
+                     "sender", bytes_text(&mail->envelope->reverse_path), "message_id",
+                     bytes_text(&mail->head->message_id), "recipients",
+                     recipients_json(mail, recipients), "recipient_count", (json_int_t)mail->count,
+                     "size", (json_int_t)mail->envelope->size, "attempts",
+                     (json_int_t)mail->attempts, "received_ms",
+                     (json_int_t)mail->envelope->received_ms, "next_ms", (json_int_t)mail->next_ms,
+                     "held", mail->frozen, "own", mail->head->own);
 }
 
-static json_t *list_mails(struct command *self, size_t most)
+// The newest of the mails with an id lower than `before` (of all where it is ""), sorted.
+struct selection {
+    const char *before;
+    const struct queued *mails[PAGE_MOST];
+    size_t count, most;
+};
+
+static void select_mail(void *context, const struct queued *mail)
 {
+    struct selection *self = context;
+    if (*self->before && strcmp(mail->name, self->before) >= 0)
+        return;
+    size_t at = self->count;
+    while (at > 0 && strcmp(self->mails[at - 1]->name, mail->name) < 0)
+        at--;
+    if (at == self->most)
+        return;
+    self->count += self->count < self->most;
+    memmove(&self->mails[at + 1], &self->mails[at],
+            (self->count - at - 1) * sizeof(self->mails[0]));
+    self->mails[at] = mail;
+}
+
+static json_t *list_mails(struct command *self, const char *before, size_t most, size_t recipients)
+{
+    struct selection selection = {.before = before, .most = most};
     json_t *list = json_array();
     for (size_t i = 0; i < self->count; i++)
-        queue_each(self->queues[i], self->has_id ? &self->id : NULL, most - json_array_size(list),
-                   add_mail, list);
-    return list;
+        queue_each(self->queues[i], self->has_id ? &self->id : NULL, SIZE_MAX, select_mail,
+                   &selection);
+    for (size_t i = 0; i < selection.count; i++)
+        json_array_append_new(list, mail_json(selection.mails[i], recipients));
+    return json_pack("{s:o}", "queue", list);
 }
 
+// A page, newest first: `limit` mails before the id `before`.
 static json_t *run_list(struct command *self)
 {
-    json_t *limit = json_object_get(self->body, "limit");
-    json_int_t most = json_is_integer(limit) ? json_integer_value(limit) : LIST_DEFAULT;
+    json_int_t limit = json_integer_value(json_object_get(self->body, "limit"));
+    const char *before = json_string_value(json_object_get(self->body, "before"));
+    size_t most = limit > 0 && limit < PAGE_MOST ? (size_t)limit : PAGE_MOST;
     self->has_id = 0;
-    if (most <= 0 || most > LIST_MOST)
-        most = LIST_MOST;
-    return json_pack("{s:o}", "queue", list_mails(self, (size_t)most));
+    return list_mails(self, before ? before : "", most, LISTED_RECIPIENTS);
 }
 
 static json_t *run_show(struct command *self)
 {
-    return json_pack("{s:o}", "queue", list_mails(self, LIST_MOST));
+    return list_mails(self, "", PAGE_MOST, SIZE_MAX);
 }
 
 typedef size_t touch_fn(struct queue *queue, const struct ulid *id);

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAPS_KEPT = 8, OWN_MAPS_KEPT = 4 };
+enum { MAPS_KEPT = 2, OWN_MAPS_KEPT = 2 };
 
 // -- the queue's actions
 
@@ -30,9 +30,25 @@ static int append(void *io, unsigned type, int reserved, const struct iovec *pie
                           context, ret_where);
 }
 
+// While the journal is being replayed it cannot be told yet.
 static void release(void *io, struct position where)
 {
-    journal_release(((struct holding *)io)->journal, where);
+    struct holding *self = io;
+    if (self->journal) {
+        journal_release(self->journal, where);
+        return;
+    }
+    self->early = reallocate(self->early, (self->early_count + 1) * sizeof(self->early[0]));
+    self->early[self->early_count++] = where;
+}
+
+static void release_early(struct holding *self)
+{
+    for (size_t i = 0; i < self->early_count; i++)
+        journal_release(self->journal, self->early[i]);
+    free(self->early);
+    self->early = NULL;
+    self->early_count = 0;
 }
 
 static void release_ended(void *io, struct position ended, struct position end)
@@ -178,6 +194,7 @@ static int open_journal(struct holding *self)
     self->journal = journal_new(self->loop, &options, queue_replay, self->queue, &report);
     if (!self->journal)
         return -1;
+    release_early(self);
     self->own = segment_map_new(folder, OWN_MAPS_KEPT);
     log_replay(self, &report);
     return self->own ? 0 : -1;
@@ -223,6 +240,7 @@ void holding_destroy(struct holding **self_pointer)
     for (unsigned i = 0; i < SLOT_MOST; i++)
         segment_map_destroy(&self->maps[i]);
     slot_release(&self->slot);
+    free(self->early);
     free(self);
     *self_pointer = NULL;
 }

@@ -16,6 +16,8 @@ struct holding {
     struct bus *bus;
     const char *state;
     struct journal *journal;
+    struct position *early; // released while the journal was replayed
+    size_t early_count;
     struct segment_map *own; // only for the disk thread
     struct queue *queue;
     struct feed *feed;

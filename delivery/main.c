@@ -27,18 +27,6 @@ struct delivery {
     int64_t drain_until_ms; // 0: not draining
 };
 
-// A worker that was never configured has nothing to deliver, but it runs.
-static struct settings *first_settings(const char *state)
-{
-    static const char none[] = "{\"revision\":\"0\",\"documents\":{}}";
-    char error[512];
-    struct settings *settings = settings_read(state, error, sizeof(error));
-    if (settings)
-        return settings;
-    log_warning("settings.none", "reason=\"%s\"", error);
-    return settings_parse(none, sizeof(none) - 1, error, sizeof(error));
-}
-
 static void drain_check(void *context)
 {
     struct delivery *self = context;
@@ -60,7 +48,7 @@ static void terminate(void *context)
     timer_start(self->drain, DRAIN_CHECK_MS);
 }
 
-static void open_stage(struct delivery *self)
+static void open_stage(struct delivery *self, struct settings *settings)
 {
     const struct process *process = &self->process;
     struct slot slot;
@@ -69,7 +57,6 @@ static void open_stage(struct delivery *self)
                 strerror(errno));
         exit(1);
     }
-    struct settings *settings = first_settings(process->state);
     self->stage = stage_new(self->loop, process->state, process->run, process->conf.hostname, &slot,
                             settings);
     if (!self->stage) {
@@ -77,7 +64,6 @@ static void open_stage(struct delivery *self)
                 slot.number, process->state, strerror(errno));
         exit(1);
     }
-    settings_release(&settings);
     log_info("ready", "slot=%u", slot.number);
 }
 
@@ -87,10 +73,12 @@ int main(int argc, char **argv)
     process_start(&self.process, "postern-delivery", &argc, argv);
     process_limit_descriptors(DESCRIPTORS);
     signal(SIGPIPE, SIG_IGN);
+    struct settings *settings = settings_await(self.process.state);
     self.loop = loop_new();
     process_watchdog(self.loop);
     self.drain = timer_new(self.loop, drain_check, &self);
-    open_stage(&self);
+    open_stage(&self, settings);
+    settings_release(&settings);
     loop_on_signal(self.loop, SIGTERM, terminate, &self);
     loop_on_signal(self.loop, SIGINT, terminate, &self);
     loop_run(self.loop);

@@ -91,6 +91,13 @@ int notify(struct queued *mail, enum dsn_kind kind, const unsigned *at, size_t c
     return 1;
 }
 
+// Should its record be written anew, it has nothing to tell any more.
+void notice_forget(struct queued *notice)
+{
+    free(notice->head->tells.data);
+    notice->head->tells = (ProtobufCBinaryData){0, NULL};
+}
+
 struct telling {
     struct keeping *told, *notice;
 };
@@ -119,5 +126,6 @@ void notice_told(struct queued *notice, struct keeping *told)
     size_t size;
     void *packed = pack(&mark.base, &size);
     queue_write(notice->queue, RECORD_ACKED, packed, size, NULL, mark_written, telling);
+    notice_forget(notice);
     queued_schedule(notice, notice->next_ms);
 }

@@ -14,3 +14,4 @@ int notify(struct queued *mail, enum dsn_kind kind, const unsigned *at, size_t c
 // The event that it tells is durable (in records that `keeping` keeps): records that, sends the
 // notification.
 void notice_told(struct queued *notice, struct keeping *keeping);
+void notice_forget(struct queued *notice); // replay: it is recorded already

@@ -39,5 +39,10 @@ void quarantine_path(const struct queue *self, const char *day, const struct uli
 // Writes its state; `fn` (may be NULL) once that is durable.
 void quarantine_write(struct queue *self, struct quarantined *entry, quarantine_written_fn *fn,
                       void *context);
+// Does the order mean this recipient; how many of those that it means are in a state.
+int quarantine_meant(const struct quarantine_order *order,
+                     const struct quarantined_recipient *recipient);
+size_t quarantine_in_state(const struct quarantined *entry, const struct quarantine_order *order,
+                           enum quarantine_state state);
 void quarantine_entry_free(struct quarantined *entry);
 void quarantine_write_outcome(struct queued *mail, struct quarantined *entry); // of a release

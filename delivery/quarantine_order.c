@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Orders to release or delete quarantined mail, and the record of what became of them.
+// Orders to release quarantined mail, and the record of what became of orders.
 #include "core/base/log.h"
 #include "core/base/table.h"
 #include "core/journal/record.h"
@@ -74,8 +74,8 @@ void quarantine_write(struct queue *self, struct quarantined *entry, quarantine_
 
 // -- whom an order means
 
-static int meant(const struct quarantine_order *order,
-                 const struct quarantined_recipient *recipient)
+int quarantine_meant(const struct quarantine_order *order,
+                     const struct quarantined_recipient *recipient)
 {
     struct span address = span_of(recipient->address);
     for (size_t i = 0; i < order->address_count; i++)
@@ -85,12 +85,13 @@ static int meant(const struct quarantine_order *order,
 }
 
 // How many of those meant are in a state.
-static size_t in_state(const struct quarantined *entry, const struct quarantine_order *order,
-                       enum quarantine_state state)
+size_t quarantine_in_state(const struct quarantined *entry, const struct quarantine_order *order,
+                           enum quarantine_state state)
 {
     size_t count = 0;
     for (size_t i = 0; i < entry->count; i++)
-        count += meant(order, &entry->recipients[i]) && entry->recipients[i].state == state;
+        count +=
+            quarantine_meant(order, &entry->recipients[i]) && entry->recipients[i].state == state;
     return count;
 }
 
@@ -191,7 +192,9 @@ static void body_read_done(void *context, int result)
     }
     if (result != 0) {
         log_error("release.failed", "file=%s error=%d", release->path, result);
-        set_states(entry, release->recipients, release->count, QUARANTINE_HELD);
+        // Without its body, which went with its day, it is as good as deleted.
+        set_states(entry, release->recipients, release->count,
+                   result == ENOENT ? QUARANTINE_DELETED : QUARANTINE_HELD);
     }
     release_free(release);
 }
@@ -209,8 +212,8 @@ static void begin_release(struct queue *self, struct quarantined *entry,
     for (size_t i = 0; i < entry->count; i++) {
         struct quarantined_recipient *recipient = &entry->recipients[i];
         int wanted = recipient->state == QUARANTINE_HELD || order->round > recipient->round;
-        if (!meant(order, recipient) || !wanted || recipient->state == QUARANTINE_RELEASING ||
-            recipient->state == QUARANTINE_DELETED)
+        if (!quarantine_meant(order, recipient) || !wanted ||
+            recipient->state == QUARANTINE_RELEASING || recipient->state == QUARANTINE_DELETED)
             continue;
         recipient->state = QUARANTINE_RELEASING;
         recipient->round = order->round;
@@ -233,14 +236,14 @@ const char *quarantine_release(struct queue *self, const struct quarantine_order
     if (!entry)
         return "unknown";
     begin_release(self, entry, order);
-    if (in_state(entry, order, QUARANTINE_RELEASING) > 0 ||
-        in_state(entry, order, QUARANTINE_HELD) > 0 || entry->ordered > 0)
+    if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 ||
+        quarantine_in_state(entry, order, QUARANTINE_HELD) > 0 || entry->ordered > 0)
         return "pending";
-    if (in_state(entry, order, QUARANTINE_FAILED) > 0)
+    if (quarantine_in_state(entry, order, QUARANTINE_FAILED) > 0)
         return "failed";
-    if (in_state(entry, order, QUARANTINE_RELEASED) > 0)
+    if (quarantine_in_state(entry, order, QUARANTINE_RELEASED) > 0)
         return "released";
-    return in_state(entry, order, QUARANTINE_DELETED) > 0 ? "deleted before" : "unknown";
+    return quarantine_in_state(entry, order, QUARANTINE_DELETED) > 0 ? "deleted before" : "unknown";
 }
 
 static void release_recorded(void *context)
@@ -276,76 +279,4 @@ void quarantine_released(struct queued *mail, const unsigned *at, size_t count,
     if (!entry)
         return;
     quarantine_write_outcome(mail, entry);
-}
-
-// -- delete
-
-struct deletion {
-    struct queue *queue;
-    void *event;
-    size_t size;
-};
-
-static void deletion_told(void *context, struct position where)
-{
-    struct queue *self = context;
-    self->ops->release(self->io, where);
-}
-
-static void deletion_recorded(void *context)
-{
-    struct deletion *deletion = context;
-    queue_write(deletion->queue, RECORD_ENDED, deletion->event, deletion->size, NULL, deletion_told,
-                deletion->queue);
-    free(deletion);
-}
-
-static void tell_deletion(struct queue *self, struct quarantined *entry,
-                          const struct quarantine_order *order)
-{
-    struct deletion *deletion = allocate(sizeof(*deletion));
-    Postern__Event event = POSTERN__EVENT__INIT;
-    Postern__EventRecipient *recipients = allocate((entry->count + 1) * sizeof(*recipients));
-    Postern__EventRecipient **list = allocate((entry->count + 1) * sizeof(*list));
-    event.kind = POSTERN__KIND__KIND_DELETED;
-    event.time_ms = self->ops->now_ms(self->io);
-    event.id = (ProtobufCBinaryData){ULID_SIZE, entry->id.bytes};
-    event.order = (ProtobufCBinaryData){order->key.size, (uint8_t *)(uintptr_t)order->key.data};
-    event.recipients = list;
-    for (size_t i = 0; i < entry->count; i++) {
-        struct quarantined_recipient *from = &entry->recipients[i];
-        if (!meant(order, from) || from->state == QUARANTINE_DELETED)
-            continue;
-        from->state = QUARANTINE_DELETED;
-        Postern__EventRecipient *to = list[event.n_recipients] = &recipients[event.n_recipients];
-        event.n_recipients++;
-        postern__event_recipient__init(to);
-        to->recipient = from->index;
-        to->address = bytes_of(from->address);
-        to->disposition = POSTERN__DISPOSITION__DISPOSITION_DISCARDED;
-    }
-    deletion->queue = self;
-    deletion->event = pack(&event.base, &deletion->size);
-    quarantine_write(self, entry, deletion_recorded, deletion);
-    free(list);
-    free(recipients);
-}
-
-const char *quarantine_delete(struct queue *self, const struct quarantine_order *order)
-{
-    struct quarantined *entry = quarantine_find(self, &order->id);
-    if (!entry)
-        return "unknown";
-    // A delete waits for a release that has begun.
-    if (in_state(entry, order, QUARANTINE_RELEASING) > 0 || entry->ordered > 0)
-        return "pending";
-    size_t deleted = in_state(entry, order, QUARANTINE_DELETED), all = 0;
-    for (size_t i = 0; i < entry->count; i++)
-        all += (size_t)meant(order, &entry->recipients[i]);
-    if (all == 0)
-        return "unknown";
-    if (deleted == all)
-        return "deleted";
-    tell_deletion(self, entry, order);
-    return "pending";
 }

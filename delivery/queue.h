@@ -67,8 +67,8 @@ enum { QUEUE_CREDIT = 256 };
 
 struct queue *queue_new(const struct queue_ops *ops, void *io, const struct queue_options *options);
 void queue_destroy(struct queue **self);
-void queue_reschedule(struct queue *self,
-                      const struct schedule *schedule); // the configuration has changed
+// The configuration has changed.
+void queue_reschedule(struct queue *self, const struct schedule *schedule);
 
 // Replay: journal_visit_fn, then once queue_recovered.
 void queue_replay(void *self, unsigned type, struct position where, const void *payload);
@@ -92,10 +92,10 @@ void queue_tick(struct queue *self);
 
 size_t queue_held(const struct queue *self); // mails deferred
 size_t queue_jobs(const struct queue *self); // mails of jobs under way
-size_t queue_claims(
-    const struct queue *self); // messages whose outcome an ingress has not acknowledged, and jobs
-int64_t
-queue_oldest_ms(const struct queue *self); // when the oldest deferred mail was received, 0: none
+// Messages whose outcome an ingress has not acknowledged, and jobs.
+size_t queue_claims(const struct queue *self);
+// When the oldest deferred mail was received, 0: none.
+int64_t queue_oldest_ms(const struct queue *self);
 int queue_empty(const struct queue *self); // nothing is left that the slot must be kept for
 unsigned queue_slot(const struct queue *self);
 

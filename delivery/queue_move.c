@@ -164,7 +164,7 @@ static void move(struct queued *mail)
 static int may_move(const struct queued *mail)
 {
     return mail->head && !mail->moving && !mail->loading && mail->out == 0 && mail->writing == 0 &&
-           mail->open > 0 && mail->keeping->waits == 1;
+           mail->open > 0 && mail->keeping->waits == 1 && mail->head->tells.len == 0;
 }
 
 void queued_move(struct queued *mail)

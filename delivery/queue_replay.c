@@ -399,6 +399,7 @@ static void take_notice(struct queue *self, struct queued *mail)
     if (mark) {
         mark->used = 1;
         keeping_end(mail->keeping, mark->where);
+        notice_forget(mail);
         queued_schedule(mail, mail->next_ms);
         return;
     }
@@ -420,14 +421,6 @@ static void take_notice(struct queue *self, struct queued *mail)
         postern__event__free_unpacked(event, NULL);
 }
 
-static void start_mail(struct queued *mail)
-{
-    if (mail->open == 0)
-        queued_settle(mail);
-    else if (mail->head->tells.len == 0)
-        queued_schedule(mail, mail->next_ms);
-}
-
 static void release_lone_voids(struct queue *self)
 {
     for (struct found_void *found = self->replay->voids; found; found = found->next)
@@ -446,10 +439,13 @@ void queue_recovered(struct queue *self)
     for (struct queued *mail = self->all; mail; mail = mail->next)
         if (mail->open > 0 && mail->head->tells.len > 0)
             take_notice(self, mail);
+        else if (mail->open > 0)
+            queued_schedule(mail, mail->next_ms);
     struct queued *next;
     for (struct queued *mail = self->all; mail; mail = next) {
         next = mail->next;
-        start_mail(mail);
+        if (mail->open == 0)
+            queued_settle(mail);
     }
     release_lone_voids(self);
     for (struct found_event *found = self->replay->events; found; found = found->next)

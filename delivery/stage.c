@@ -8,6 +8,7 @@
 #include "core/bus/feed.h"
 #include "delivery/command.h"
 #include "delivery/deliverer.h"
+#include "delivery/quarantine_days.h"
 #include "proto/local.pb-c.h"
 
 #include <errno.h>
@@ -26,6 +27,7 @@ struct stage_of_delivery {
     struct deliverer *deliverer;
     struct holding *holdings[SLOT_MOST]; // [0] is our own
     unsigned count;
+    struct quarantine_days *days;
     struct timer *second;
     struct hook *hook;
     unsigned seconds;
@@ -97,6 +99,7 @@ static void read_settings(struct stage_of_delivery *self)
     if (settings) {
         settings_release(&self->settings);
         self->settings = settings;
+        quarantine_days_keep(self->days, settings->quarantine_days);
         struct schedule schedule = holding_schedule(settings);
         for (unsigned i = 0; i < self->count; i++)
             queue_reschedule(self->holdings[i]->queue, &schedule);
@@ -249,7 +252,7 @@ static void tell_status(struct stage_of_delivery *self)
     metric_set(metric("delivery_claims", ""), (int64_t)claims);
     metric_set(metric("delivery_connections", ""), (int64_t)deliverer_connections(self->deliverer));
     metric_set(metric("journal_bytes", ""), (int64_t)journal_bytes(own->journal));
-    metric_set(metric("journal_syncs", ""), (int64_t)journal_syncs(own->journal));
+    metric_set(metric("journal_syncs_total", ""), (int64_t)journal_syncs(own->journal));
     Postern__StageStatus status = POSTERN__STAGE_STATUS__INIT;
     status.stage = STAGE_DELIVERY;
     status.slot = own->slot.number;
@@ -305,6 +308,8 @@ static int open_all(struct stage_of_delivery *self, struct slot *slot)
     if (!self->holdings[0])
         return -1;
     self->count = 1;
+    self->days = quarantine_days_new(self->loop, self->holdings[0]->journal, self->state,
+                                     self->settings->quarantine_days);
     return 0;
 }
 
@@ -339,6 +344,7 @@ void stage_destroy(struct stage_of_delivery **self_pointer)
     deliverer_destroy(&self->deliverer);
     for (unsigned i = 0; i < self->count; i++)
         holding_destroy(&self->holdings[i]);
+    quarantine_days_destroy(&self->days);
     bus_destroy(&self->bus);
     settings_release(&self->settings);
     free(self);

@@ -65,12 +65,25 @@ static int send_analysis(struct mail *mail, struct peer *peer)
     return 0;
 }
 
+// Before a second try is sent it is durably the last one: an ingress that dies meanwhile cannot
+// hide a death. One at a time, so that such an end of ingress condemns no others.
+static void begin_last_try(struct mail *mail)
+{
+    mail->last_try = 1;
+    mail_count_death(mail, STAGE_ANALYZER, TRIES_MOST);
+}
+
 void analysis_next(struct custody *self)
 {
     struct mail *mail = self->to_analyze.first;
+    int last_try_waits = 0;
     while (mail) {
         struct mail *next = mail->links[FOR_WORK].next;
-        if (mail->appending == 0) { // the count of deaths is durable before the next try
+        int begun = mail->tries == 0 || mail->last_try;
+        if (!begun && !last_try_waits)
+            begin_last_try(mail);
+        last_try_waits |= mail->last_try;
+        if (begun && mail->appending == 0) {
             struct peer *peer = least_loaded(self, mail);
             if (!peer || send_analysis(mail, peer) < 0)
                 return;
@@ -118,13 +131,7 @@ static void take_back(struct job *job, int charged)
 {
     struct mail *mail = job->mail;
     job_end(job);
-    if (charged) {
-        // The record says "the second try is under way": replayed, it is the last word, so an
-        // ingress that dies meanwhile cannot hide a death.
-        mail->tries++;
-        if (mail->tries < TRIES_MOST)
-            mail_count_death(mail, STAGE_ANALYZER, TRIES_MOST);
-    }
+    mail->tries += charged != 0;
     analysis_wanted(mail);
 }
 

@@ -155,10 +155,10 @@ static int send_delivery(struct mail *mail, struct peer *peer, uint32_t *recipie
     }
     job.n_findings = mail->verdict->n_findings;
     job.findings = mail->verdict->findings;
-    job.message_id = mail->verdict->message_id;
-    job.subject = mail->verdict->subject;
+    job.message_id = mail->envelope->message_id;
+    job.subject = mail->envelope->subject;
     job.score = mail->verdict->score;
-    job.from = mail->verdict->from;
+    job.from = mail->envelope->from;
     job.reason = mail->verdict->quarantine_name;
     if (mail->delivery_deaths >= DEATHS_MOST)
         job.reason = (ProtobufCBinaryData){13, (uint8_t *)"delivery-died"};

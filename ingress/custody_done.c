@@ -50,14 +50,14 @@ static uint8_t *pack_done(const struct mail *mail, const Postern__RecipientOutco
     event.sender = envelope->reverse_path;
     event.client_address = envelope->client_address;
     event.helo = envelope->helo;
+    event.message_id = envelope->message_id;
+    event.subject = envelope->subject;
+    event.from = envelope->from;
     event.received_ms = envelope->received_ms;
     event.size = envelope->size;
     event.n_recipients = count;
     event.recipients = pointers;
     if (mail->verdict) {
-        event.message_id = mail->verdict->message_id;
-        event.subject = mail->verdict->subject;
-        event.from = mail->verdict->from;
         event.n_findings = mail->verdict->n_findings;
         event.findings = mail->verdict->findings;
         event.score = mail->verdict->score;

@@ -1,24 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ingress/greylist.h"
+#include "core/net/redis_reader.h"
+#include "core/net/redis_script.h"
 #include "ingress/aging.h"
 #include "ingress/limits.h"
 
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY_MS (24 * 3600 * (int64_t)1000)
+#define HOUR_MS (3600 * (int64_t)1000)
+#define DAY_MS (24 * HOUR_MS)
 
 enum { PASSED_DAYS = 36, KEY_SIZE = 16, TEXT_MOST = 1200 };
 
+// A triple's key holds the time of its first try, or "passed". ARGV: the delay, for how long this
+// worker knows the triple, how long a first try and a passed triple are kept (milliseconds).
+static const char script[] =
+    "local value = redis.call('GET', KEYS[1])\n"
+    "local time = redis.call('TIME')\n"
+    "local now = time[1] * 1000 + math.floor(time[2] / 1000)\n"
+    "local first = math.min(tonumber(value) or now, now - ARGV[2])\n"
+    "if value == 'passed' or now - first >= tonumber(ARGV[1]) then\n"
+    "  redis.call('SET', KEYS[1], 'passed', 'PX', ARGV[4])\n"
+    "  return 1\n"
+    "end\n"
+    "redis.call('SET', KEYS[1], string.format('%.0f', first), 'PX', ARGV[3])\n"
+    "return 0\n";
+
 struct greylist {
     struct aging *triples; // first: first try; last: last pass, 0 before
+    struct redis *redis;
+    struct redis_script *script;
+};
+
+struct greylist_question {
+    struct greylist *greylist;
+    struct redis_call *call;
+    greylist_fn *fn;
+    void *context;
+    int64_t now_ms;
+    uint8_t key[KEY_SIZE];
 };
 
 struct greylist *greylist_new(size_t most)
 {
     struct greylist *self = allocate(sizeof(*self));
     self->triples = aging_new(most);
+    self->script = redis_script_new(script);
     return self;
 }
 
@@ -27,8 +57,14 @@ void greylist_destroy(struct greylist **self)
     if (!*self)
         return;
     aging_destroy(&(*self)->triples);
+    redis_script_destroy(&(*self)->script);
     free(*self);
     *self = NULL;
+}
+
+void greylist_share(struct greylist *self, struct redis *redis)
+{
+    self->redis = redis;
 }
 
 static size_t add_lower(uint8_t *text, size_t at, struct span part)
@@ -55,18 +91,76 @@ static void make_key(const char *client, struct span sender, struct span recipie
     memcpy(ret_key, digest, KEY_SIZE);
 }
 
-int greylist_passes(struct greylist *self, const char *client, struct span sender,
-                    struct span recipient, unsigned delay_s, int64_t now_ms)
+// Tells Redis what we know of the triple, or asks. NULL: it cannot be asked now.
+static struct redis_call *tell(struct greylist *self, const uint8_t key[KEY_SIZE], unsigned delay_s,
+                               int64_t age_ms, redis_fn *fn, void *context)
 {
-    uint8_t key[KEY_SIZE];
-    make_key(client, sender, recipient, key);
-    struct aging_entry *entry = aging_get(self->triples, key, sizeof(key));
+    char name[64] = "postern:greylist:", numbers[4][24];
+    size_t at = strlen(name);
+    if (!self->redis)
+        return NULL;
+    for (size_t i = 0; i < KEY_SIZE; i++, at += 2)
+        snprintf(name + at, 3, "%02x", key[i]);
+    snprintf(numbers[0], sizeof(numbers[0]), "%llu", delay_s * 1000ULL);
+    snprintf(numbers[1], sizeof(numbers[1]), "%lld", (long long)age_ms);
+    snprintf(numbers[2], sizeof(numbers[2]), "%lld", (long long)DAY_MS);
+    snprintf(numbers[3], sizeof(numbers[3]), "%lld", (long long)PASSED_DAYS * DAY_MS);
+    struct span words[5] = {span_of(name), span_of(numbers[0]), span_of(numbers[1]),
+                            span_of(numbers[2]), span_of(numbers[3])};
+    return redis_script_call(self->script, self->redis, 1, words, ARRAY_LENGTH(words), fn, context);
+}
+
+static void on_reply(void *context, const struct redisReply *reply)
+{
+    struct greylist_question *question = context;
+    int passes = reply && reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+    greylist_fn *fn = question->fn;
+    void *fn_context = question->context;
+    if (passes)
+        aging_get(question->greylist->triples, question->key, KEY_SIZE)->last = question->now_ms;
+    free(question);
+    fn(fn_context, passes);
+}
+
+static enum greylist_answer ask(struct greylist *self, const struct greylist_question *asked,
+                                unsigned delay_s, int64_t age_ms,
+                                struct greylist_question **ret_question)
+{
+    struct greylist_question *question = duplicate_bytes(asked, sizeof(*asked));
+    question->call = tell(self, question->key, delay_s, age_ms, on_reply, question);
+    if (question->call) {
+        *ret_question = question;
+        return GREYLIST_LATER;
+    }
+    free(question);
+    return GREYLIST_PUT_OFF;
+}
+
+enum greylist_answer greylist_ask(struct greylist *self, const char *client, struct span sender,
+                                  struct span recipient, unsigned delay_s, int64_t now_ms,
+                                  greylist_fn *fn, void *context,
+                                  struct greylist_question **ret_question)
+{
+    struct greylist_question question = {
+        .greylist = self, .fn = fn, .context = context, .now_ms = now_ms};
+    make_key(client, sender, recipient, question.key);
+    struct aging_entry *entry = aging_get(self->triples, question.key, KEY_SIZE);
     int expired =
         entry->last ? now_ms - entry->last > PASSED_DAYS * DAY_MS : now_ms - entry->first > DAY_MS;
     if (!entry->first || expired)
         *entry = (struct aging_entry){.first = now_ms};
-    if (!entry->last && now_ms - entry->first < (int64_t)delay_s * 1000)
-        return 0;
+    int64_t age_ms = now_ms - entry->first;
+    if (!entry->last && age_ms < (int64_t)delay_s * 1000)
+        return ask(self, &question, delay_s, age_ms, ret_question);
+    // It is known here; once an hour the others are told so, and nobody waits for that.
+    if (now_ms - entry->last > HOUR_MS)
+        (void)tell(self, question.key, 0, 0, NULL, NULL);
     entry->last = now_ms;
-    return 1;
+    return GREYLIST_PASSES;
+}
+
+void greylist_forget(struct greylist_question *question)
+{
+    redis_script_forget(question->call);
+    free(question);
 }

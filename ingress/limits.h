@@ -20,3 +20,14 @@ void limits_close(struct limits *self, const char *address);
 // Counts a message, if the client sent fewer than `per_minute` (0: no limit) in the last minute. 1
 // or 0.
 int limits_message(struct limits *self, const char *address, unsigned per_minute, int64_t now_ms);
+
+// For the workers together: what a client spent of its minute here, and what all say it has spent.
+struct limits_spent {
+    uint8_t key[CLIENT_KEY_MOST];
+    uint8_t key_size;
+    int64_t spent_us;
+};
+// Up to `most` clients that spent something since they were last asked for; they count anew then.
+size_t limits_spent(struct limits *self, struct limits_spent *ret, size_t most);
+// All workers' word: so much of its minute the client has spent by now.
+void limits_learn(struct limits *self, const struct limits_spent *client, int64_t now_ms);

@@ -8,16 +8,19 @@
 #include "ingress/greylist.h"
 #include "ingress/limits.h"
 #include "ingress/listener_state.h"
+#include "ingress/sharing.h"
 #include "mail/settings.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +28,7 @@ enum {
     ACCEPTS_PER_TURN = 64, // others are to have their turn, too
     STARVED_MS = 200,      // rest when descriptors have run out
     GREYLIST_MOST = 200000,
+    KEPT_DESCRIPTORS = 500,
 };
 
 static void update_watches(struct listener *self)
@@ -62,7 +66,7 @@ static const char *overload(struct listener *self, const char *address, int *ret
 {
     const struct settings *settings = self->shared.settings;
     *ret_limited = 0;
-    if (self->count >= settings->connections_max)
+    if (self->count >= settings->connections_max || self->count >= self->most)
         return "421 4.7.0 Too many connections, try again later";
     if (network_contains(settings->unlimited, settings->unlimited_count, address))
         return NULL;
@@ -126,6 +130,16 @@ static void on_connection(void *context, int events)
 
 // -- life
 
+// Journal, pipes and big messages need descriptors when no more connections can be taken, too.
+static unsigned connections_most(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > UINT_MAX)
+        return UINT_MAX;
+    unsigned all = (unsigned)limit.rlim_cur;
+    return all - (all / 4 < KEPT_DESCRIPTORS ? all / 4 : KEPT_DESCRIPTORS);
+}
+
 static int load_certificate(struct listener *self, char *ret_error, size_t error_size)
 {
     const struct settings *settings = self->shared.settings;
@@ -163,8 +177,11 @@ struct listener *listener_new(const struct listener_options *options, char *ret_
     self->shared.settings = settings_retain(options->settings);
     self->shared.hostname = options->hostname;
     self->shared.spool = options->spool;
+    self->most = connections_most();
     self->shared.limits = limits_new();
     self->shared.greylist = greylist_new(GREYLIST_MOST);
+    self->sharing = sharing_new(self->loop, self->shared.greylist, self->shared.limits);
+    sharing_settings(self->sharing, self->shared.settings);
     self->shared.refused = options->refused;
     self->shared.refused_context = options->refused_context;
     self->opened = metric("connections_total", "");
@@ -193,6 +210,7 @@ void listener_destroy(struct listener **self)
     for (unsigned i = 0; i < listener->port_count; i++)
         watch_destroy(&listener->ports[i].watch);
     timer_destroy(&listener->rest);
+    sharing_destroy(&listener->sharing);
     limits_destroy(&listener->shared.limits);
     greylist_destroy(&listener->shared.greylist);
     settings_release(&listener->shared.settings);
@@ -237,6 +255,7 @@ int listener_settings(struct listener *self, struct settings *settings, char *re
     self->shared.settings = settings_retain(settings);
     self->shared.generation++;
     settings_release(&old);
+    sharing_settings(self->sharing, settings);
     int result = load_certificate(self, ret_error, error_size);
     update_watches(self);
     return result;

@@ -18,11 +18,13 @@ struct port {
 struct listener {
     struct loop *loop;
     struct session_shared shared;
+    struct sharing *sharing;
     struct tls *tls; // NULL: none offered
     struct port ports[LISTENER_FDS_MOST];
     unsigned port_count;
     struct client *first; // open connections
     unsigned count;
+    unsigned most;      // as descriptors allow; settings may say fewer
     struct timer *rest; // after descriptors ran out
     int paused, starved;
     void (*drained)(void *context);

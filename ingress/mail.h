@@ -32,6 +32,7 @@ struct mail {
     unsigned durable : 1;
     unsigned abandoned : 1; // its sync failed: it will be answered 451
     unsigned replayed : 1;
+    unsigned last_try : 1; // recorded: no further analyzer gets it
     unsigned late : 1;     // answered 250: a reject is a quarantine now
     struct position *ends; // records that live as long as the message: done, attempt
     size_t end_count;

@@ -11,9 +11,10 @@
 #include "core/base/loop.h"
 #include "core/base/process.h"
 #include "core/bus/socket.h"
+#include "core/net/listening.h"
 #include "ingress/fd_server.h"
 #include "ingress/listener.h"
-#include "ingress/listening.h"
+#include "ingress/refusals.h"
 #include "ingress/spool_owner.h"
 #include "ingress/stage.h"
 
@@ -31,6 +32,7 @@ struct ingress {
     struct settings *settings;
     struct stage_of_ingress *stage;
     struct spool *spool;
+    struct refusals *refusals;
     struct listener *listener;
     struct fd_server *fd_server;
     struct timer *drain;
@@ -39,7 +41,7 @@ struct ingress {
     unsigned fd_count, plain_count; // the last fd_count - plain_count are for implicit TLS
 };
 
-// A worker that was never configured takes mail for nobody, but it runs.
+// A worker that was never configured asks every client to come again.
 static struct settings *first_settings(const char *state)
 {
     static const char none[] = "{\"revision\":\"0\",\"documents\":{}}";
@@ -69,7 +71,7 @@ static void open_sockets(struct ingress *self)
         self->fds[self->fd_count++] = process->inherited_fds[i];
     for (unsigned i = self->fd_count; i < conf->smtp_count + (conf->smtps[0] != 0); i++) {
         const char *address = i < conf->smtp_count ? conf->smtp[i] : conf->smtps;
-        int fd = listening_socket(address);
+        int fd = listening_socket(address, 1);
         if (fd < 0) {
             fprintf(stderr, "%s: cannot listen on %s: %s; change smtp in %s\n", process->name,
                     address, strerror(errno), process->config_path);
@@ -101,6 +103,8 @@ static void open_listener(struct ingress *self)
         .fd_count = self->plain_count,
         .tls_fds = self->fds + self->plain_count,
         .tls_fd_count = self->fd_count - self->plain_count,
+        .refused = refusals_add,
+        .refused_context = self->refusals,
     };
     self->listener = listener_new(&options, error, sizeof(error));
     if (!self->listener) {
@@ -164,6 +168,7 @@ int main(int argc, char **argv)
     struct holding *own = stage_own(self.stage);
     self.spool = spool_new(own->custody, own->journal, self.settings, self.process.conf.hostname,
                            own->big_folder);
+    self.refusals = refusals_new(self.loop, own);
     open_listener(&self);
     loop_on_signal(self.loop, SIGTERM, terminate, &self);
     loop_on_signal(self.loop, SIGINT, terminate, &self);
@@ -173,7 +178,9 @@ int main(int argc, char **argv)
 
     fd_server_destroy(&self.fd_server);
     listener_destroy(&self.listener);
+    refusals_flush(self.refusals);
     stage_destroy(&self.stage);
+    refusals_destroy(&self.refusals);
     spool_destroy(&self.spool);
     settings_release(&self.settings);
     timer_destroy(&self.drain);

@@ -6,26 +6,33 @@
 #include <errno.h>
 
 static const struct {
+    const char *name; // for the log
     const char *reply;
     int close;
 } refusals[] = {
-    [REFUSAL_SIZE] = {"552 5.3.4 Message too big", 0},
+    [REFUSAL_SIZE] = {"too-big", "552 5.3.4 Message too big", 0},
     // Whoever reads lines otherwise than we do might see two messages: no further command counts.
-    [REFUSAL_BARE] = {"550 5.5.2 Message holds a bare CR, LF or NUL", 1},
-    [REFUSAL_LOOP] = {"554 5.4.6 Too many Received fields, this is a loop", 0},
-    [REFUSAL_DISK] = {"452 4.3.1 Not enough disk space, try again later", 0},
-    [REFUSAL_MEMORY] = {"452 4.3.1 Too much mail at once, try again later", 0},
-    [REFUSAL_CHUNKS] = {"503 5.5.1 A chunk was refused, RSET first", 0},
-    [REFUSAL_ORDER] = {"503 5.5.1 MAIL and RCPT first", 0},
+    [REFUSAL_BARE] = {"bare", "550 5.5.2 Message holds a bare CR, LF or NUL", 1},
+    [REFUSAL_LOOP] = {"loop", "554 5.4.6 Too many Received fields, this is a loop", 0},
+    [REFUSAL_HEADER_SIZE] = {"header-size", "552 5.3.4 The header of the message is too big", 0},
+    [REFUSAL_HEADER_FIELDS] = {"header-fields", "552 5.3.4 The message has too many header fields",
+                               0},
+    [REFUSAL_LINE] = {"line", "554 5.6.0 A line of the message is too long", 0},
+    [REFUSAL_DISK] = {"disk", "452 4.3.1 Not enough disk space, try again later", 0},
+    [REFUSAL_MEMORY] = {"memory", "452 4.3.1 Too much mail at once, try again later", 0},
+    [REFUSAL_CHUNKS] = {"chunks", "503 5.5.1 A chunk was refused, RSET first", 0},
+    [REFUSAL_ORDER] = {"order", "503 5.5.1 MAIL and RCPT first", 0},
+    [REFUSAL_RECIPIENTS] = {"recipients", "554 5.5.1 No valid recipients", 0},
 };
 
 void receive_begin(struct session *self)
 {
     smtp_data_init(&self->data, self->normalise);
-    self->hops = (struct hops){0};
+    self->header = (struct header_gauge){0};
     self->refusal = REFUSAL_NONE;
     self->data_ms = self->now_ms;
     self->intake = spool_begin(self->shared->spool);
+    intake_id(self->intake, self->id);
 }
 
 static void refuse(struct session *self, enum refusal refusal)
@@ -35,13 +42,28 @@ static void refuse(struct session *self, enum refusal refusal)
     intake_cancel(&self->intake); // its memory and file go now, not at the end
 }
 
+static enum refusal check_header(struct session *self, struct span added)
+{
+    const struct settings *settings = self->shared->settings;
+    header_gauge_feed(&self->header, added);
+    return self->header.hops > settings->hops_max           ? REFUSAL_LOOP
+           : self->header.size > settings->header_bytes_max ? REFUSAL_HEADER_SIZE
+           : self->header.fields > settings->headers_max    ? REFUSAL_HEADER_FIELDS
+                                                            : REFUSAL_NONE;
+}
+
 // What the decoder has just put behind `before` bytes of the intake.
 static void check_added(struct session *self, size_t before)
 {
+    const struct settings *settings = self->shared->settings;
     struct buffer *out = intake_buffer(self->intake);
-    hops_feed(&self->hops, (struct span){buffer_bytes(out) + before, buffer_size(out) - before});
-    if (self->hops.count > self->shared->settings->hops_max) {
-        refuse(self, REFUSAL_LOOP);
+    struct span added = {buffer_bytes(out) + before, buffer_size(out) - before};
+    enum refusal header = check_header(self, added);
+    if (header != REFUSAL_NONE) {
+        refuse(self, header);
+    } else if (self->data.longest > settings->text_line_max ||
+               self->data.line > settings->text_line_max) {
+        refuse(self, REFUSAL_LINE);
     } else if (self->data.bare && !self->normalise) {
         refuse(self, REFUSAL_BARE);
     } else if (intake_added(self->intake) < 0) {
@@ -59,6 +81,8 @@ static void say_refusal(struct session *self)
         refusal = REFUSAL_BARE;
     self->rejected++;
     metric_add(self->shared->rejected, 1);
+    if (refusal != REFUSAL_CHUNKS)
+        transaction_refused(self, refusals[refusal].name, refusals[refusal].reply);
     if (refusals[refusal].close)
         session_close(self, refusals[refusal].reply);
     else

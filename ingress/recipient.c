@@ -28,6 +28,13 @@ static int compare(const void *key, const void *entry)
     return strcmp(key, *(char *const *)entry);
 }
 
+// "user%elsewhere", "elsewhere!user", "user@elsewhere": a next hop that still honours these would
+// relay for whoever came through us.
+static int is_routed(const char *local)
+{
+    return strpbrk(local, "@%!") != NULL;
+}
+
 static int is_listed(const struct settings_domain *domain, const char *local)
 {
     if (!domain->recipients || !strcmp(local, "postmaster"))
@@ -42,6 +49,8 @@ enum recipient_result recipient_check(const struct settings *settings,
 {
     char local[LOCAL_TEXT], name[256];
     const struct settings_domain *domain = NULL;
+    if (settings_unconfigured(settings))
+        return RECIPIENT_LATER;
     if (!address->domain.size) {
         if (!settings->domain_count)
             return RECIPIENT_DENIED;
@@ -59,5 +68,7 @@ enum recipient_result recipient_check(const struct settings *settings,
     if (!domain)
         return may_relay ? RECIPIENT_RELAYED : RECIPIENT_DENIED;
     plain_local(address->local, local);
+    if (!domain->recipients && is_routed(local) && !may_relay)
+        return RECIPIENT_ROUTED;
     return is_listed(domain, local) ? RECIPIENT_OURS : RECIPIENT_UNKNOWN;
 }

@@ -11,6 +11,8 @@ enum recipient_result {
     RECIPIENT_RELAYED, // the client may relay, and the domain is not ours
     RECIPIENT_UNKNOWN, // 550 5.1.1
     RECIPIENT_DENIED,  // 550 5.7.1
+    RECIPIENT_ROUTED,  // 550 5.7.1: names a host beyond ours in its local part
+    RECIPIENT_LATER,   // 451 4.3.5: no configuration yet tells who is ours
     RECIPIENT_BAD,     // 553 5.1.3: a domain that IDNA cannot express
 };
 

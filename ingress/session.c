@@ -33,7 +33,8 @@ static const struct verb {
 } verbs[] = {
     {"MAIL", STATE_GREETED, 0, verb_mail, "503 5.5.1 EHLO first, and one MAIL at a time"},
     {"RCPT", STATE_MAIL | STATE_RCPT, 0, verb_rcpt, "503 5.5.1 MAIL first"},
-    {"DATA", STATE_MAIL | STATE_RCPT, VERB_LAST, verb_data, "503 5.5.1 MAIL and RCPT first"},
+    {"DATA", STATE_MAIL | STATE_RCPT | STATE_CHUNKS, VERB_LAST, verb_data,
+     "503 5.5.1 MAIL and RCPT first"},
     {"BDAT", STATE_ANY, 0, verb_bdat, NULL},
     {"EHLO", STATE_ANY, VERB_LAST | VERB_IDLE, verb_ehlo, NULL},
     {"HELO", STATE_ANY, VERB_LAST | VERB_IDLE, verb_helo, NULL},
@@ -123,6 +124,12 @@ static void count_error(struct session *self)
     session_close(self, "421 4.7.0 Too many errors");
 }
 
+void session_idle(struct session *self)
+{
+    if (++self->idle_commands > IDLE_COMMANDS_MOST)
+        count_error(self);
+}
+
 void session_reply(struct session *self, const char *reply)
 {
     buffer_add_text(self->out, reply);
@@ -148,18 +155,24 @@ void session_close(struct session *self, const char *reply)
     session_reply(self, reply);
 }
 
-void session_turn_away(struct session *self, struct span recipient, const char *reply)
+void session_tell_refused(const struct session *self, struct span recipient, const char *reply)
 {
-    struct session_shared *shared = self->shared;
+    const struct session_shared *shared = self->shared;
     struct span sender = {"", 0};
-    metric_add(shared->recipients_refused, 1);
-    self->recipients_refused++;
-    if (self->envelope)
+    if (self->envelope && self->envelope->reverse_path.len)
         sender = (struct span){(const char *)self->envelope->reverse_path.data,
                                self->envelope->reverse_path.len};
     if (shared->refused)
         shared->refused(shared->refused_context, self->client, self->helo, sender, recipient,
                         reply);
+}
+
+void session_turn_away(struct session *self, struct span recipient, const char *reply)
+{
+    metric_add(self->shared->recipients_refused, 1);
+    self->recipients_refused++;
+    self->turned_away++;
+    session_tell_refused(self, recipient, reply);
     session_reply(self, reply);
 }
 
@@ -169,15 +182,6 @@ void session_greet(struct session *self, int early)
         session_close(self, "554 5.5.0 Wait for the greeting");
     else
         session_printf(self, "220 %s ESMTP Postern", self->shared->hostname);
-}
-
-void session_refuse(struct session *self, const char *reply)
-{
-    struct session_shared *shared = self->shared;
-    struct span none = {"", 0};
-    if (shared->refused)
-        shared->refused(shared->refused_context, self->client, "", none, none, reply);
-    session_close(self, reply);
 }
 
 // -- commands
@@ -215,8 +219,8 @@ static void run_command(struct session *self, struct span line, int behind)
     } else if (!(verb->states & self->state)) {
         session_reply(self, verb->otherwise);
     } else {
-        if (verb->flags & VERB_IDLE && ++self->idle_commands > IDLE_COMMANDS_MOST)
-            count_error(self);
+        if (verb->flags & VERB_IDLE)
+            session_idle(self);
         if (self->mode != MODE_CLOSE)
             verb->run(self, argument);
     }
@@ -276,6 +280,8 @@ static size_t take_some(struct session *self, struct span bytes)
 enum session_want session_feed(struct session *self, struct buffer *input, int64_t now_ms)
 {
     self->now_ms = now_ms;
+    if (!self->since_ms)
+        self->since_ms = now_ms;
     self->fed++;
     while (buffer_size(input) && buffer_size(self->out) < REPLIES_MOST) {
         enum mode before = self->mode;
@@ -327,14 +333,17 @@ void session_secured(struct session *self, const char *cipher)
 int64_t session_deadline(const struct session *self)
 {
     const struct settings *settings = self->shared->settings;
+    int64_t command = self->since_ms + (int64_t)settings->command_timeout_s * 1000;
+    int64_t message = self->data_ms + (int64_t)settings->data_timeout_s * 1000;
     switch (self->mode) {
     case MODE_DATA:
     case MODE_CHUNK:
-        return self->data_ms + (int64_t)settings->data_timeout_s * 1000;
-    case MODE_COMMAND:
+        return message;
+    case MODE_COMMAND: // small chunks, each in time, are one message all the same
+        return self->state == STATE_CHUNKS && message < command ? message : command;
     case MODE_SKIP:
     case MODE_TLS:
-        return self->since_ms + (int64_t)settings->command_timeout_s * 1000;
+        return command;
     case MODE_ANSWER:
     case MODE_CLOSE:
         break;

@@ -33,7 +33,7 @@ void session_shared_init(struct session_shared *self); // clears it and finds th
 
 enum session_want {
     SESSION_INPUT,  // more bytes, or first that the replies leave
-    SESSION_ANSWER, // nothing: the spool's answer is due, `wake` will be called
+    SESSION_ANSWER, // nothing: the spool's or the greylist's answer is due, `wake` will be called
     SESSION_TLS,    // replies out, then a handshake, then session_secured
     SESSION_CLOSE,  // replies out, then the end
 };
@@ -56,8 +56,6 @@ void session_destroy(struct session **self);
 
 // Says hello. `early`: bytes arrived before the banner, so the client is turned away.
 void session_greet(struct session *self, int early);
-// Turns the client away instead of the greeting: "421 4.7.0 ...".
-void session_refuse(struct session *self, const char *reply);
 // Takes what it can from the front of `input`.
 enum session_want session_feed(struct session *self, struct buffer *input, int64_t now_ms);
 enum session_want session_wants(const struct session *self);

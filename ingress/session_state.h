@@ -2,7 +2,7 @@
 #pragma once
 
 // A session's inside, for session.c, transaction.c, receive.c and the verbs.
-#include "ingress/hops.h"
+#include "ingress/header_gauge.h"
 #include "ingress/session.h"
 #include "ingress/spool.h"
 #include "mail/settings.h"
@@ -24,7 +24,7 @@ enum mode {
     MODE_DATA,   // message lines until the dot
     MODE_CHUNK,  // chunk_left bytes
     MODE_SKIP,   // the rest of a line that was too long
-    MODE_ANSWER, // not at all: the spool decides
+    MODE_ANSWER, // not at all: the spool or the greylist decides
     MODE_TLS,    // not at all: a handshake is due
     MODE_CLOSE,  // never again
 };
@@ -35,10 +35,14 @@ enum refusal {
     REFUSAL_SIZE,
     REFUSAL_BARE,
     REFUSAL_LOOP,
+    REFUSAL_HEADER_SIZE,
+    REFUSAL_HEADER_FIELDS,
+    REFUSAL_LINE,
     REFUSAL_DISK,
     REFUSAL_MEMORY,
-    REFUSAL_CHUNKS, // a chunk was refused before: RSET is due
-    REFUSAL_ORDER,  // a chunk without a recipient
+    REFUSAL_CHUNKS,     // a chunk was refused before: RSET is due
+    REFUSAL_ORDER,      // a chunk without a recipient
+    REFUSAL_RECIPIENTS, // the same, because all were turned away
 };
 
 enum { ADDRESS_TEXT = 46, HELO_MOST = 255 };
@@ -73,14 +77,17 @@ struct session {
     // The transaction.
     Postern__Envelope *envelope;
     size_t recipients_room;
+    unsigned turned_away; // recipients of this transaction
     struct intake *intake;
     struct ticket *ticket;
+    struct rcpt *rcpt; // waits for the greylist
     struct smtp_data data;
-    struct hops hops;
+    struct header_gauge header;
     enum refusal refusal;
     uint64_t chunk_left, chunk_size;
     int chunk_last;
-    char logged[192]; // the sender, escaped, for the line about the message
+    char id[ULID_TEXT]; // of the message that was handed to the spool
+    char logged[192];   // the sender, escaped, for the line about the message
     size_t logged_recipients;
     uint64_t logged_size;
 
@@ -93,9 +100,14 @@ struct session {
 void session_reply(struct session *self, const char *reply);
 void session_printf(struct session *self, const char *format, ...) PRINTF(2, 3);
 void session_close(struct session *self, const char *reply); // the last one
-// A recipient or sender that was turned away: the reply, and word of it to whom it may concern.
+// Word to the masters that what the envelope and `recipient` (may be empty) say was refused.
+void session_tell_refused(const struct session *self, struct span recipient, const char *reply);
+// A recipient that was turned away: the reply, and word of it.
 void session_turn_away(struct session *self, struct span recipient, const char *reply);
+void session_idle(struct session *self);         // a command that did no work: too many are errors
 void session_judge_client(struct session *self); // what the settings say about its address
+
+void rcpt_forget(struct session *self); // the recipient that waits, if any
 
 // The verbs: `argument` is what follows the verb, without the blanks around it.
 typedef void verb_fn(struct session *self, struct span argument);

@@ -8,6 +8,8 @@
 #include "ingress/custody.h"
 #include "ingress/received.h"
 #include "ingress/spool_owner.h"
+#include "mail/heading.h"
+#include "mail/mime.h"
 #include "mail/spooled.h"
 
 #include <errno.h>
@@ -31,7 +33,8 @@ struct intake {
     uint64_t counted; // of the budget
     uint64_t written; // bytes already handed to the big file
     struct ulid id;
-    struct big_file *big; // NULL while it fits in memory
+    struct big_file *big;       // NULL while it fits in memory
+    Postern__Envelope *heading; // of a big one, whose front leaves the memory first
 };
 
 struct ticket {
@@ -103,10 +106,23 @@ uint64_t intake_size(const struct intake *self)
     return self->written + buffer_size(&self->bytes);
 }
 
+void intake_id(const struct intake *self, char ret_text[ULID_TEXT])
+{
+    ulid_format(&self->id, ret_text);
+}
+
 static void count_memory(struct intake *self)
 {
     self->spool->memory += buffer_size(&self->bytes) - self->counted;
     self->counted = buffer_size(&self->bytes);
+}
+
+static void read_heading(const struct intake *self, Postern__Envelope *ret)
+{
+    const struct settings *settings = self->spool->settings;
+    struct header_limits limits = {settings->headers_max, settings->header_bytes_max};
+    struct span bytes = {buffer_bytes(&self->bytes), buffer_size(&self->bytes)};
+    heading_read(ret, bytes, &limits);
 }
 
 // Beyond `big_from` the bytes go to a file as they arrive. What the disk thread does not take at
@@ -117,6 +133,9 @@ static int spill(struct intake *self)
     if (!self->big) {
         char name[ULID_TEXT];
         ulid_format(&self->id, name);
+        self->heading = allocate(sizeof(*self->heading));
+        postern__envelope__init(self->heading);
+        read_heading(self, self->heading);
         self->big = big_file_new(spool->journal, spool->big_folder, name);
     }
     if (big_file_failed(self->big)) {
@@ -154,6 +173,8 @@ static void intake_free(struct intake *self)
 {
     self->spool->memory -= self->counted;
     buffer_free(&self->bytes);
+    if (self->heading)
+        postern__envelope__free_unpacked(self->heading, NULL);
     free(self);
 }
 
@@ -187,14 +208,26 @@ static void set_bytes(ProtobufCBinaryData *ret, const void *data, size_t size)
     ret->len = size;
 }
 
+static void move_heading(Postern__Envelope *from, Postern__Envelope *to)
+{
+    to->message_id = from->message_id;
+    to->subject = from->subject;
+    to->from = from->from;
+    from->message_id = from->subject = from->from = (ProtobufCBinaryData){0, NULL};
+}
+
 static void complete_envelope(struct intake *intake, Postern__Envelope *envelope)
 {
     char id[ULID_TEXT];
     ulid_format(&intake->id, id);
     set_bytes(&envelope->id, intake->id.bytes, ULID_SIZE);
     envelope->size = intake_size(intake);
-    if (intake->big)
+    if (intake->big) {
         set_bytes(&envelope->big, id, strlen(id));
+        move_heading(intake->heading, envelope);
+    } else {
+        read_heading(intake, envelope);
+    }
     struct buffer field;
     buffer_init(&field);
     received_field_build(&field, envelope, intake->spool->hostname, id);

@@ -4,6 +4,7 @@
 // Where a session puts a message while it arrives, and hands it into custody. One byte budget for
 // all sessions; a message beyond `big_from` goes to big/<id> as it arrives.
 #include "core/base/buffer.h"
+#include "core/base/ulid.h"
 #include "proto/envelope.pb-c.h"
 
 struct spool;
@@ -11,8 +12,8 @@ struct intake; // one message being received
 struct ticket; // a message that waits for its answer
 
 // The client's answer at the end of DATA/BDAT: one for all recipients. The session adds the codes:
-// ACCEPTED 250 2.0.0 "Ok: queued as <id>", REJECTED 550 5.7.1 `text`, TRY_AGAIN 451 4.3.0, NO_SPACE
-// 452 4.3.1, CLOSE: close the connection unanswered.
+// ACCEPTED 250 2.0.0, REJECTED 550 5.7.1 `text`, TRY_AGAIN 451 4.3.0, NO_SPACE 452 4.3.1, CLOSE:
+// close the connection unanswered.
 enum answer { ANSWER_ACCEPTED, ANSWER_REJECTED, ANSWER_TRY_AGAIN, ANSWER_NO_SPACE, ANSWER_CLOSE };
 typedef void answer_fn(void *context, enum answer answer, const char *text);
 
@@ -28,6 +29,7 @@ struct buffer *intake_buffer(struct intake *self);
 // -1 the rest is to be read and thrown away (clear the buffer).
 NODISCARD int intake_added(struct intake *self);
 uint64_t intake_size(const struct intake *self);
+void intake_id(const struct intake *self, char ret_text[ULID_TEXT]); // what the message is named
 void intake_cancel(struct intake **self);
 
 // Takes both. The answer comes once, on the loop, later or within the call, unless the ticket is

@@ -256,7 +256,7 @@ static void tell_status(struct stage_of_ingress *self)
     metric_set(metric("custody", ""), (int64_t)stage_custody(self));
     metric_set(metric("analysis_wait_ms", ""), custody_oldest_ms(own->custody));
     metric_set(metric("journal_bytes", ""), (int64_t)journal_bytes(own->journal));
-    metric_set(metric("journal_syncs", ""), (int64_t)journal_syncs(own->journal));
+    metric_set(metric("journal_syncs_total", ""), (int64_t)journal_syncs(own->journal));
     Postern__StageStatus status = POSTERN__STAGE_STATUS__INIT;
     status.stage = STAGE_INGRESS;
     status.slot = own->slot.number;

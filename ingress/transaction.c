@@ -24,6 +24,7 @@ void transaction_begin(struct session *self, Postern__Envelope *envelope)
 {
     self->envelope = envelope;
     self->recipients_room = 0;
+    self->turned_away = 0;
     self->refusal = REFUSAL_NONE;
     self->state = STATE_MAIL;
 }
@@ -48,6 +49,7 @@ Postern__Recipient *transaction_add_recipient(struct session *self, const char *
 void transaction_end(struct session *self)
 {
     intake_cancel(&self->intake);
+    rcpt_forget(self);
     if (self->envelope)
         postern__envelope__free_unpacked(self->envelope, NULL);
     self->envelope = NULL;
@@ -71,7 +73,28 @@ static void note_for_log(struct session *self)
     log_escape(envelope->reverse_path.data, envelope->reverse_path.len, self->logged,
                sizeof(self->logged));
     self->logged_recipients = envelope->n_recipients;
-    self->logged_size = intake_size(self->intake);
+    self->logged_size = self->intake ? intake_size(self->intake) : 0;
+}
+
+static void log_message(const struct session *self, const char *answer)
+{
+    log_info("message", "id=%s client=%s from=%s recipients=%zu size=%llu answer=%s", self->id,
+             self->client, self->logged[0] ? self->logged : "<>", self->logged_recipients,
+             (unsigned long long)self->logged_size, answer);
+}
+
+void transaction_refused(struct session *self, const char *name, const char *reply)
+{
+    const Postern__Envelope *envelope = self->envelope;
+    if (!envelope)
+        return; // chunks without a transaction
+    note_for_log(self);
+    log_message(self, name);
+    for (size_t i = 0; i < envelope->n_recipients; i++)
+        session_tell_refused(self,
+                             (struct span){(const char *)envelope->recipients[i]->address.data,
+                                           envelope->recipients[i]->address.len},
+                             reply);
 }
 
 // An analyzer's or a policy's words, made fit for a reply line.
@@ -92,7 +115,7 @@ static void say_answer(struct session *self, enum answer answer, const char *tex
         self->accepted++;
         self->errors = 0;
         metric_add(self->shared->accepted, 1);
-        add_text(self, "250 2.0.0 Ok: queued as", text ? text : "");
+        session_printf(self, "250 2.0.0 Ok: queued as %s", self->id);
         return;
     case ANSWER_REJECTED:
         self->rejected++;
@@ -124,12 +147,9 @@ static void on_answer(void *context, enum answer answer, const char *text)
     struct session *self = context;
     self->ticket = NULL;
     self->mode = MODE_COMMAND;
-    self->since_ms = self->now_ms;
+    self->since_ms = self->fed ? self->now_ms : 0; // 0: from the next feed on
     self->idle_commands = 0;
-    log_info("message", "id=%s client=%s from=%s recipients=%zu size=%llu answer=%s",
-             answer == ANSWER_ACCEPTED && text ? text : "-", self->client,
-             self->logged[0] ? self->logged : "<>", self->logged_recipients,
-             (unsigned long long)self->logged_size, answer_name(answer));
+    log_message(self, answer_name(answer));
     say_answer(self, answer, text);
     if (self->shared->draining)
         session_drain(self);

@@ -14,4 +14,6 @@ void transaction_end(struct session *self);
 // Completes the envelope with what is known of the client, hands message and envelope to the spool.
 // The answer may come within the call.
 void transaction_commit(struct session *self);
+// A message that the session refuses by itself: one line in the log, and word of it.
+void transaction_refused(struct session *self, const char *name, const char *reply);
 void bytes_set(ProtobufCBinaryData *ret, const char *data, size_t size);

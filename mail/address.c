@@ -231,6 +231,14 @@ int address_parse_path(struct span text, int allow, int utf8, struct address *re
     return 0;
 }
 
+struct span address_mailbox(const struct address *address, struct span path)
+{
+    if (!address->local.size)
+        return (struct span){"", 0};
+    const char *end = path.data + path.size - 1;
+    return (struct span){address->local.data, (size_t)(end - address->local.data)};
+}
+
 int address_parse(struct span text, int utf8, struct address *ret)
 {
     struct reader reader = {text.data, text.data + text.size, 0};

@@ -23,6 +23,8 @@ enum {
 // empty spans.
 NODISCARD int address_parse_path(struct span text, int allow, int utf8, struct address *ret,
                                  size_t *ret_used);
+// What of a parsed path is the mailbox: without brackets and source route; empty for the null path.
+struct span address_mailbox(const struct address *address, struct span path);
 NODISCARD int address_parse(struct span text, int utf8, struct address *ret); // a bare mailbox
 int utf8_valid(const char *data,
                size_t size); // strict: no overlong forms, surrogates or numbers over U+10FFFF

@@ -61,6 +61,8 @@ static const struct {
     [ANOMALY_BASE64_PADDING] = {"base64-padding", AMBIGUOUS, "Base64 goes on after its padding"},
     [ANOMALY_BASE64_TRUNCATED] = {"base64-truncated", ODD, "Base64 ends in mid-group"},
     [ANOMALY_QP_BROKEN] = {"qp-broken", ODD, "Quoted-printable breaks its grammar"},
+    [ANOMALY_QP_ATTACHED] = {"qp-attached", AMBIGUOUS,
+                             "An attachment is in quoted-printable that breaks its grammar"},
     [ANOMALY_UU_BROKEN] = {"uu-broken", ODD, "Uuencode without its frame"},
     [ANOMALY_UU_INLINE] = {"uu-inline", ODD, "Uuencoded data within a text"},
     [ANOMALY_LIMIT_DEPTH] = {"limit-depth", LIMIT, "Parts are nested too deeply"},

@@ -42,6 +42,7 @@ enum anomaly {
     ANOMALY_BASE64_PADDING,   // base64 that goes on after its padding
     ANOMALY_BASE64_TRUNCATED, // base64 that ends in mid-group
     ANOMALY_QP_BROKEN,        // "=" not followed by two hexadecimal digits
+    ANOMALY_QP_ATTACHED,      // the same in an attachment, of which programs make different files
     ANOMALY_UU_BROKEN,        // uuencode without its frame
     ANOMALY_UU_INLINE,        // uuencoded data in a text
     ANOMALY_LIMIT_DEPTH,

@@ -2,6 +2,7 @@
 #include "core/base/buffer.h"
 #include "mail/mime_parse.h"
 #include "mail/readings.h"
+#include <string.h>
 
 struct visit {
     struct mime *mime;
@@ -37,6 +38,24 @@ static void note(struct visit *self, uint64_t anomalies)
     self->mime->nodes[self->index].anomalies |= anomalies;
 }
 
+// Bytes that are no text: programs save them with the line ends of their own system.
+static int is_binary(const struct mime_node *node)
+{
+    return node->type.size > 0 && !mime_is(node, "text", NULL) && !mime_is(node, "message", NULL) &&
+           !mime_is(node, "multipart", NULL);
+}
+
+static int show_identity(struct visit *self, struct span text)
+{
+    int rc = show(self, text, ENCODING_IDENTITY);
+    if (rc != 0 || !is_binary(&self->mime->nodes[self->index]) ||
+        memmem(text.data, text.size, "\r\n", 2) == NULL)
+        return rc;
+    buffer_clear(self->scratch);
+    decode_line_ends(text, self->scratch);
+    return show_decoded(self, ENCODING_IDENTITY);
+}
+
 // `foreign` is everything that makes the ways differ; a missing end does not.
 static int show_base64(struct visit *self, struct span text)
 {
@@ -54,17 +73,26 @@ static int show_base64(struct visit *self, struct span text)
     return rc;
 }
 
+static int show_qp_way(struct visit *self, struct span text, enum qp_way way)
+{
+    buffer_clear(self->scratch);
+    note(self, decode_qp(text, way, self->scratch));
+    return show_decoded(self, ENCODING_QP);
+}
+
 static int show_qp(struct visit *self, struct span text)
 {
-    int rc = 0;
-    uint64_t anomalies = 0;
-    for (int way = QP_LITERAL; rc == 0 && way < QP_WAYS && (way == QP_LITERAL || anomalies != 0);
-         way++) {
-        buffer_clear(self->scratch);
-        anomalies = decode_qp(text, (enum qp_way)way, self->scratch);
-        rc = show_decoded(self, ENCODING_QP);
+    const struct mime_node *node = &self->mime->nodes[self->index];
+    int binary = is_binary(node);
+    int rc = show_qp_way(self, text, QP_LITERAL);
+    if (node->anomalies & ANOMALY_BIT(ANOMALY_QP_BROKEN)) {
+        if (binary)
+            note(self, ANOMALY_BIT(ANOMALY_QP_ATTACHED));
+        for (int way = QP_DROP; rc == 0 && way <= QP_SKIP; way++)
+            rc = show_qp_way(self, text, (enum qp_way)way);
     }
-    note(self, anomalies);
+    if (rc == 0 && binary)
+        rc = show_qp_way(self, text, QP_UNIX);
     return rc;
 }
 
@@ -86,7 +114,7 @@ static int show_as(struct visit *self, struct span text, enum encoding encoding)
 {
     switch (encoding) {
     case ENCODING_IDENTITY:
-        return show(self, text, ENCODING_IDENTITY);
+        return show_identity(self, text);
     case ENCODING_BASE64:
         return show_base64(self, text);
     case ENCODING_QP:

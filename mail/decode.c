@@ -35,6 +35,36 @@ static size_t soft_break(struct span text, size_t offset)
     return text.data[at] == '\n' ? at + 1 - offset : 0;
 }
 
+void decode_line_ends(struct span text, struct buffer *out)
+{
+    const char *at = text.data, *end = text.data + text.size, *found;
+    while ((found = memmem(at, (size_t)(end - at), "\r\n", 2)) != NULL) {
+        buffer_add(out, at, (size_t)(found - at));
+        at = found + 1;
+    }
+    buffer_add(out, at, (size_t)(end - at));
+}
+
+// Text between two "=".
+static void add_literal(struct span text, enum qp_way way, struct buffer *out)
+{
+    if (way == QP_UNIX)
+        decode_line_ends(text, out);
+    else
+        buffer_add(out, text.data, text.size);
+}
+
+// A "=" that is neither an octet nor a soft line break. How much of the text it takes.
+static size_t take_broken(struct span text, size_t offset, enum qp_way way, struct buffer *out)
+{
+    size_t left = text.size - offset;
+    if (way == QP_SKIP)
+        return left < 3 ? left : 3;
+    if (way != QP_DROP)
+        buffer_add(out, "=", 1);
+    return 1;
+}
+
 uint64_t decode_qp(struct span text, enum qp_way way, struct buffer *out)
 {
     uint64_t anomalies = 0;
@@ -42,7 +72,7 @@ uint64_t decode_qp(struct span text, enum qp_way way, struct buffer *out)
     while (offset < text.size) {
         const char *mark = memchr(text.data + offset, '=', text.size - offset);
         size_t plain = mark != NULL ? (size_t)(mark - text.data) : text.size;
-        buffer_add(out, text.data + offset, plain - offset);
+        add_literal((struct span){text.data + offset, plain - offset}, way, out);
         offset = plain;
         if (mark == NULL)
             break;
@@ -57,9 +87,7 @@ uint64_t decode_qp(struct span text, enum qp_way way, struct buffer *out)
             offset += skipped;
         } else {
             anomalies |= ANOMALY_BIT(ANOMALY_QP_BROKEN);
-            if (way == QP_LITERAL)
-                buffer_add(out, "=", 1);
-            offset++;
+            offset += take_broken(text, offset, way, out);
         }
     }
     return anomalies;

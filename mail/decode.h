@@ -31,6 +31,8 @@ enum base64_way {
 enum qp_way {
     QP_LITERAL, // a broken "=" stays
     QP_DROP,    // a broken "=" is left out
+    QP_SKIP,    // a broken "=" is left out with the two characters behind it
+    QP_UNIX,    // line ends in the text become LF, as on the machines of its sender
     QP_WAYS,
 };
 
@@ -39,6 +41,8 @@ uint64_t decode_qp(struct span text, enum qp_way way, struct buffer *out);
 void decode_q_word(struct span text, struct buffer *out); // the Q encoding of RFC 2047
 // From the first "begin" line, or from the first line when there is none.
 uint64_t decode_uu(struct span text, struct buffer *out);
+// CRLF becomes LF, as on the machines of many readers.
+void decode_line_ends(struct span text, struct buffer *out);
 void decode_yenc(struct span text, struct buffer *out);
 // Does the text hold a line "begin <mode> <name>"?
 int decode_has_uu(struct span text);

@@ -166,9 +166,10 @@ void header_read(struct header_block *self, struct span bytes, const struct head
             self->body = next;
             break;
         }
-        if (self->count >= limits->fields || next > limits->bytes) {
-            self->anomalies |= ANOMALY_BIT(
-                self->count >= limits->fields ? ANOMALY_LIMIT_HEADERS : ANOMALY_LIMIT_HEADER_BYTES);
+        int too_many = self->count >= limits->fields && !is_blank(line.data[0]);
+        if (too_many || next > limits->bytes) {
+            self->anomalies |=
+                ANOMALY_BIT(too_many ? ANOMALY_LIMIT_HEADERS : ANOMALY_LIMIT_HEADER_BYTES);
             skip_to_body(self, bytes, offset);
             break;
         }

@@ -44,6 +44,27 @@ static unsigned marked_encodings(struct span text)
     return bits;
 }
 
+// The same in a header block as it stands, wherever an encoding is spoken of: a field that is
+// hidden by junk is none of ours.
+static unsigned hidden_encodings(struct span block)
+{
+    enum { REACH = 100 };
+    static const char name[] = "transfer-encoding";
+    unsigned bits = 0;
+    const char *at = block.data, *end = block.data + block.size;
+    while ((at = memchr(at, '-', (size_t)(end - at))) != NULL) {
+        at++;
+        struct span rest = {at, (size_t)(end - at)};
+        if (rest.size < sizeof(name) || strncasecmp(at, name, sizeof(name) - 1) != 0)
+            continue;
+        rest.data += sizeof(name);
+        rest.size -= sizeof(name);
+        rest.size = rest.size < REACH ? rest.size : REACH;
+        bits |= marked_encodings(rest);
+    }
+    return bits;
+}
+
 static int encoding_exact(struct span value, enum encoding *ret)
 {
     static const struct {
@@ -88,8 +109,10 @@ static struct span encoding_word(struct span value)
 // Words that do not name an encoding to undo, however odd.
 static int means_identity(struct span word)
 {
-    static const char *const harmless[] = {"7",    "8",        "bin",   "plain", "text",
-                                           "none", "us-ascii", "ascii", "utf-8", "iso-"};
+    static const char *const harmless[] = {"7",    "8",        "binary", "plain", "text",
+                                           "none", "us-ascii", "ascii",  "utf-8", "iso-"};
+    if (word.size > 0 && word.data[0] == '"')
+        word = (struct span){word.data + 1, word.size - 1};
     for (size_t i = 0; i < ARRAY_LENGTH(harmless); i++) {
         size_t size = strlen(harmless[i]);
         if (word.size >= size && strncasecmp(word.data, harmless[i], size) == 0)
@@ -132,7 +155,7 @@ static void describe_encoding(struct mime *self, int index, const struct header_
         if (node->anomalies &
             (ANOMALY_BIT(ANOMALY_HEADER_JUNK) | ANOMALY_BIT(ANOMALY_HEADER_BLANKS) |
              ANOMALY_BIT(ANOMALY_HEADER_CR) | ANOMALY_BIT(ANOMALY_HEADER_NUL)))
-            all |= node->parent != MIME_NONE ? marked_encodings(joined(self, node)) : 0;
+            all |= node->parent != MIME_NONE ? hidden_encodings(joined(self, node)) : 0;
         if (all & ~node->encodings & ~(1U << ENCODING_UU)) {
             node->encodings |= all | 1U << ENCODING_IDENTITY;
             mime_note(self, index, ANOMALY_ENCODING_HIDDEN);

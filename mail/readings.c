@@ -17,12 +17,18 @@ static struct span skip_blanks(struct span line)
     return line;
 }
 
-static int begins_part(struct span line, int liberal)
+// The armour of PGP and PEM (RFC 4880 6.2, RFC 7468) has fields behind its dashes, too.
+static int is_armour(struct span line)
+{
+    return line.size >= 11 && memcmp(line.data, "-----BEGIN ", 11) == 0;
+}
+
+static int begins_part(struct span dashes, struct span line, int liberal)
 {
     line = skip_blanks(line);
     if (line.size >= 8 && strncasecmp(line.data, "content-", 8) == 0)
         return 1;
-    return liberal && header_looks_like_field(line);
+    return liberal && !is_armour(dashes) && header_looks_like_field(line);
 }
 
 static size_t next_dashes(struct span bytes, size_t offset)
@@ -54,7 +60,8 @@ unsigned readings_scan(struct mime *self, int index, struct range range, int lib
         size_t header, next;
         struct span dashes = header_line(bytes, offset, &header);
         offset = header;
-        if (header >= bytes.size || !begins_part(header_line(bytes, header, &next), liberal))
+        if (header >= bytes.size ||
+            !begins_part(dashes, header_line(bytes, header, &next), liberal))
             continue;
         if (found++ == 0 && mime_another_reading(self, index) < 0)
             return found;

@@ -4,6 +4,7 @@
 #include "proto/verdict.pb-c.h"
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,11 +36,22 @@ static const char *form_endpoint(const char *text)
     return NULL;
 }
 
+// No names: the stages would have to wait for their addresses.
 static const char *form_redis(const char *text)
 {
-    if (strncmp(text, "unix:/", 6) == 0 || !form_endpoint(text))
+    struct network network;
+    char address[64];
+    const char *colon = strrchr(text, ':');
+    int brackets = text[0] == '[' && colon && colon[-1] == ']';
+    if (strncmp(text, "unix:/", 6) == 0)
         return NULL;
-    return "give unix:/PATH or HOST:PORT";
+    if (form_endpoint(text) || (size_t)(colon - text) >= sizeof(address))
+        return "give unix:/PATH or ADDRESS:PORT with an IP address";
+    snprintf(address, sizeof(address), "%.*s", (int)(colon - text) - 2 * brackets, text + brackets);
+    if (strchr(address, '/') || network_parse(address, &network) < 0 ||
+        brackets != (strchr(address, ':') != NULL))
+        return "give unix:/PATH or ADDRESS:PORT with an IP address";
+    return NULL;
 }
 
 static const char *form_local_part(const char *text)
@@ -143,6 +155,9 @@ static const struct schema_key ingress_keys[] = {
     {.name = "line_max", .type = SCHEMA_COUNT, .fallback = 2048, .min = 512, .max = 65536,
      .unit = "bytes",
      .about = "Longest command line."},
+    {.name = "text_line_max", .type = SCHEMA_SIZE, .fallback = 1 * MIB, .min = 998,
+     .max = 1024 * MIB, .unit = "bytes",
+     .about = "Longest line of a message; RFC 5321 asks for no more than 998."},
     {.name = "recipients_max", .type = SCHEMA_COUNT, .fallback = 1000, .min = 100, .max = 10000,
      .unit = "recipients",
      .about = "Recipients of one message (RFC 5321 4.5.3.1.8)."},
@@ -198,10 +213,10 @@ static const struct schema_key analyzer_keys[] = {
      .about = "Parts of one message."},
     {.name = "headers_max", .type = SCHEMA_COUNT, .fallback = 1000, .min = 50, .max = 100000,
      .unit = "fields",
-     .about = "Header fields of one part."},
+     .about = "Header fields of a message (552 beyond) or of one part."},
     {.name = "header_bytes_max", .type = SCHEMA_SIZE, .fallback = 256 * KIB, .min = 8 * KIB,
      .max = 16 * MIB, .unit = "bytes",
-     .about = "Size of one part's header."},
+     .about = "Size of the header of a message (552 beyond) or of one part."},
 };
 
 static const struct schema_key delivery_keys[] = {
@@ -230,7 +245,15 @@ static const struct schema_key delivery_keys[] = {
 
 static const struct schema_key redis_keys[] = {
     {.name = "address", .type = SCHEMA_TEXT, .min = 1, .max = 256, .form = form_redis,
-     .about = "unix:/PATH or HOST:PORT; without it nothing is shared."},
+     .about = "unix:/PATH, or an IP address with port; without it nothing is shared."},
+    {.name = "user", .type = SCHEMA_TEXT, .min = 1, .max = 128, .form = form_one_line,
+     .about = "ACL user; without it Redis's `default`."},
+    {.name = "password_file", .type = SCHEMA_TEXT, .min = 1, .max = 1024, .form = form_path,
+     .about = "File with the password on its first line; without it no AUTH."},
+    {.name = "authorities", .type = SCHEMA_TEXT, .min = 1, .max = 1024, .form = form_path,
+     .about = "PEM file of who may sign its certificate; with it TLS is spoken."},
+    {.name = "host", .type = SCHEMA_TEXT, .min = 1, .max = 253, .form = form_one_line,
+     .about = "Name in that certificate; without it the address."},
 };
 
 static const struct schema_key stages_keys[] = {

@@ -199,6 +199,38 @@ static int check_together(struct place *place, const struct schema_kind *kind, c
     return 0;
 }
 
+// Names in a row, as far as there is room.
+struct names {
+    char text[400];
+    size_t used;
+};
+
+static void add_name(struct names *self, const char *name, const char *more)
+{
+    int size = snprintf(self->text + self->used, sizeof(self->text) - self->used, "%s%s%s",
+                        self->used ? ", " : "", name, more);
+    self->used += (size_t)size;
+    if (self->used >= sizeof(self->text))
+        self->used = sizeof(self->text) - 1;
+}
+
+static int refuse_kind(const struct place *place)
+{
+    struct names names = {.used = 0};
+    for (size_t i = 0; i < schema_kind_count; i++)
+        add_name(&names, schema_kinds[i].name, schema_kinds[i].named ? "/NAME" : "");
+    return refuse(place, "there is no such kind of document; give one of: %s", names.text);
+}
+
+static int refuse_key(const struct place *place, const struct schema_kind *kind)
+{
+    struct names names = {.used = 0};
+    for (size_t i = 0; i < kind->key_count; i++)
+        add_name(&names, kind->keys[i].name, "");
+    add_name(&names, "description", "");
+    return refuse(place, "a %s document has no such key; give one of: %s", kind->name, names.text);
+}
+
 int schema_check_document(const char *document, const json_t *body, char *ret_error,
                           size_t error_size)
 {
@@ -207,7 +239,7 @@ int schema_check_document(const char *document, const json_t *body, char *ret_er
     struct place place = {document, NULL, ret_error, error_size};
     const struct schema_kind *kind = schema_kind_of(document);
     if (!kind)
-        return refuse(&place, "there is no such kind of document; see docs/configuration.md");
+        return refuse_kind(&place);
     if (kind->named && check_name(&place, kind, strchr(document, '/') + 1) < 0)
         return -1;
     if (!json_is_object(body))
@@ -220,7 +252,7 @@ int schema_check_document(const char *document, const json_t *body, char *ret_er
         const struct schema_key *key = common ? &description : schema_key_of(kind, name);
         place.key = name;
         if (!key)
-            return refuse(&place, "a %s has no such key; see docs/configuration.md", kind->name);
+            return refuse_key(&place, kind);
         if (check_value(&place, key, value) < 0)
             return -1;
     }
@@ -295,7 +327,7 @@ json_t *schema_read(const char *json, size_t size, char *ret_error, size_t error
     json_error_t error;
     json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &error);
     if (!root)
-        snprintf(ret_error, error_size, "line %d, column %d: %s", error.line, error.column,
-                 error.text);
+        snprintf(ret_error, error_size, "line %d, column %d: %s; correct the JSON text there",
+                 error.line, error.column, error.text);
     return root;
 }

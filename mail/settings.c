@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mail/settings.h"
-#include "core/base/file.h"
 #include "mail/schema_value.h"
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +144,7 @@ static void read_ingress(struct settings *ret, const struct view *view)
     ret->memory_max = size_of(view, "memory_max");
     ret->big_from = size_of(view, "big_from");
     ret->line_max = count_of(view, "line_max");
+    ret->text_line_max = count_of(view, "text_line_max");
     ret->recipients_max = count_of(view, "recipients_max");
     ret->errors_max = count_of(view, "errors_max");
     ret->connections_max = count_of(view, "connections_max");
@@ -196,6 +195,10 @@ static void read_single_documents(struct settings *ret, const json_t *documents)
     read_analyzer(ret, &analyzer);
     read_delivery(ret, &delivery);
     ret->redis = text_of(&redis, "address");
+    ret->redis_user = text_of(&redis, "user");
+    ret->redis_password_file = text_of(&redis, "password_file");
+    ret->redis_authorities = text_of(&redis, "authorities");
+    ret->redis_host = text_of(&redis, "host");
     ret->ingress = count_of(&stages, "ingress");
     ret->analyzer = count_of(&stages, "analyzer");
     ret->delivery = count_of(&stages, "delivery");
@@ -284,20 +287,9 @@ struct settings *settings_parse(const char *json, size_t size, char *ret_error, 
     return self;
 }
 
-struct settings *settings_read(const char *state, char *ret_error, size_t error_size)
+int settings_unconfigured(const struct settings *self)
 {
-    char path[PATH_MAX];
-    snprintf(path, sizeof(path), "%s/config/current", state);
-    size_t size;
-    char *json = file_read(path, SCHEMA_TREE_MOST, &size);
-    if (!json) {
-        snprintf(ret_error, error_size, "%s: %s; it is written by postern-node", path,
-                 strerror(errno));
-        return NULL;
-    }
-    struct settings *self = settings_parse(json, size, ret_error, error_size);
-    free(json);
-    return self;
+    return strcmp(self->revision, "0") == 0;
 }
 
 struct settings *settings_retain(struct settings *self)
@@ -346,10 +338,23 @@ void settings_release(struct settings **self_p)
     if (!self || --((struct counted *)self)->references > 0)
         return;
     free_named(self);
-    void *const blocks[] = {self->revision,  self->domains,         self->routes,  self->policies,
-                            self->lists,     self->relay_clients,   self->xclient, self->unlimited,
-                            self->normalise, self->tls_certificate, self->tls_key, self->resolver,
-                            self->redis};
+    void *const blocks[] = {self->revision,
+                            self->domains,
+                            self->routes,
+                            self->policies,
+                            self->lists,
+                            self->relay_clients,
+                            self->xclient,
+                            self->unlimited,
+                            self->normalise,
+                            self->tls_certificate,
+                            self->tls_key,
+                            self->resolver,
+                            self->redis,
+                            self->redis_user,
+                            self->redis_password_file,
+                            self->redis_authorities,
+                            self->redis_host};
     for (size_t i = 0; i < ARRAY_LENGTH(blocks); i++)
         free(blocks[i]);
     free(self);

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The configuration in force, as the stages use it: state/config/current (JSON {"revision", "documents"}), checked by
-// mail/schema. Immutable; a reload makes a new one.
+// The configuration in force, as the stages use it: state/config/current (JSON {"revision",
+// "documents"}), checked by mail/schema. Immutable; a reload makes a new one.
 #include "core/base/base.h"
 
-struct network { uint8_t address[16]; uint8_t bits; }; // IPv4 as ::ffff:a.b.c.d
+struct network {
+    uint8_t address[16];
+    uint8_t bits;
+}; // IPv4 as ::ffff:a.b.c.d
 
 struct settings_domain {
-    char *name;              // lower case A-labels
-    char **recipients;       // local parts taken (sorted); NULL: any
+    char *name;        // lower case A-labels
+    char **recipients; // local parts taken (sorted); NULL: any
     size_t recipient_count;
-    char *policy;            // document policy/<name>
-    char *route;             // document route/<name>, NULL: MX
+    char *policy; // document policy/<name>
+    char *route;  // document route/<name>, NULL: MX
 };
 
 struct settings_hop {
-    char *host;              // name, address or [address]
+    char *host; // name, address or [address]
     uint16_t port;
-    unsigned priority;       // lower first
+    unsigned priority; // lower first
 };
 
 enum tls_policy { TLS_NONE, TLS_MAY, TLS_ENCRYPT, TLS_VERIFY };
@@ -28,8 +31,8 @@ struct settings_route {
     struct settings_hop *hops; // sorted by priority
     size_t hop_count;
     enum tls_policy tls;
-    unsigned concurrency;      // connections per destination
-    unsigned rate_per_minute;  // 0: no limit
+    unsigned concurrency;     // connections per destination
+    unsigned rate_per_minute; // 0: no limit
 };
 
 enum list_kind { LIST_ALLOW, LIST_BLOCK };
@@ -39,61 +42,82 @@ struct settings_list {
     char *name;
     enum list_kind kind;
     enum list_of of;
-    char **entries;            // addresses, @domains, networks; lower case
+    char **entries; // addresses, @domains, networks; lower case
     size_t entry_count;
-    struct network *networks;  // for LIST_CLIENT
+    struct network *networks; // for LIST_CLIENT
     size_t network_count;
 };
 
 struct settings_policy {
     char *name;
-    double tag, quarantine, reject;        // score limits; a huge number: never
+    double tag, quarantine, reject; // score limits; a huge number: never
     unsigned char on_virus, on_ambiguous, on_limit, on_timeout, on_blocked; // Postern__Action
-    char *tag_prefix;                      // subject prefix for tag, may be empty
+    char *tag_prefix; // subject prefix for tag, may be empty
 };
 
 struct settings {
     char *revision;
-    struct settings_domain *domains; size_t domain_count;
-    struct settings_route *routes; size_t route_count;
-    struct settings_policy *policies; size_t policy_count; // one is named "default", always there
-    struct settings_list *lists; size_t list_count;
-    struct network *relay_clients; size_t relay_client_count;       // document `relay`
-    struct network *xclient; size_t xclient_count;                  // document `ingress`
-    struct network *unlimited; size_t unlimited_count;              // no rate, connection or greylist limits
-    struct network *normalise; size_t normalise_count;              // bare LF/CR is mended, not refused
+    struct settings_domain *domains;
+    size_t domain_count;
+    struct settings_route *routes;
+    size_t route_count;
+    struct settings_policy *policies;
+    size_t policy_count; // one is named "default", always there
+    struct settings_list *lists;
+    size_t list_count;
+    struct network *relay_clients;
+    size_t relay_client_count; // document `relay`
+    struct network *xclient;
+    size_t xclient_count; // document `ingress`
+    struct network *unlimited;
+    size_t unlimited_count; // no rate, connection or greylist limits
+    struct network *normalise;
+    size_t normalise_count; // bare LF/CR is mended, not refused
     // document `ingress`
-    uint64_t message_max, memory_max, big_from;                     // bytes; big_from 1 MiB
-    unsigned line_max, recipients_max, errors_max, connections_max, connections_per_client;
+    uint64_t message_max, memory_max, big_from; // bytes; big_from 1 MiB
+    unsigned line_max, text_line_max, recipients_max, errors_max, connections_max,
+        connections_per_client;
     unsigned command_timeout_s, data_timeout_s, verdict_wait_ms, hops_max;
-    unsigned rate_per_minute_client;                                // messages; 0: none
-    int greylist; unsigned greylist_delay_s;
-    char *tls_certificate, *tls_key;                                // paths; NULL: no TLS offered
+    unsigned rate_per_minute_client; // messages; 0: none
+    int greylist;
+    unsigned greylist_delay_s;
+    char *tls_certificate, *tls_key; // paths; NULL: no TLS offered
     // document `analyzer`
     unsigned check_timeout_ms, job_timeout_ms, analysis_wait_max_s;
-    unsigned depth_max, parts_max, headers_max; uint64_t header_bytes_max;
+    unsigned depth_max, parts_max, headers_max;
+    uint64_t header_bytes_max;
     // document `delivery`
     unsigned retry_first_s, retry_most_s, expire_s, delay_notice_s;
     double retry_factor;
-    unsigned deliveries_most;                                       // connections in total
-    uint16_t smtp_port;                                             // for MX delivery: 25
-    char *resolver;                                                 // HOST:PORT, NULL: the system's
+    unsigned deliveries_most; // connections in total
+    uint16_t smtp_port;       // for MX delivery: 25
+    char *resolver;           // HOST:PORT, NULL: the system's
     // document `redis`
-    char *redis;                                                    // unix:/path or host:port, NULL: none
+    char *redis;                            // unix:/path or address:port, NULL: none
+    char *redis_user, *redis_password_file; // NULL: none
+    char *redis_authorities, *redis_host;   // PEM file: TLS; whom the certificate names
     // document `stages`
-    unsigned ingress, analyzer, delivery;                           // instances
+    unsigned ingress, analyzer, delivery; // instances
     // document `quarantine`
     unsigned quarantine_days;
 };
 
 // NULL with a message that names document, key, reason and the mend. `json` is the whole tree.
 struct settings *settings_parse(const char *json, size_t size, char *ret_error, size_t error_size);
-struct settings *settings_read(const char *state, char *ret_error, size_t error_size); // state/config/current
+struct settings *settings_read(const char *state, char *ret_error,
+                               size_t error_size); // state/config/current
+// As settings_read, and waits for it, logging why: for a stage that must not act on defaults,
+// before it holds anything. SIGTERM ends the wait with the process.
+struct settings *settings_await(const char *state);
+int settings_unconfigured(const struct settings *self);  // no master has given any yet
 struct settings *settings_retain(struct settings *self); // shared by reference count (one thread)
 void settings_release(struct settings **self);
 
-const struct settings_domain *settings_domain(const struct settings *self, const char *domain, size_t size);
+const struct settings_domain *settings_domain(const struct settings *self, const char *domain,
+                                              size_t size);
 const struct settings_route *settings_route(const struct settings *self, const char *name);
-const struct settings_policy *settings_policy(const struct settings *self, const char *name); // "default" when unknown
-int network_parse(const char *text, struct network *ret); // "10.0.0.0/8", "::1"; 0 or -1
-int network_contains(const struct network *networks, size_t count, const char *address); // textual address
+const struct settings_policy *settings_policy(const struct settings *self,
+                                              const char *name); // "default" when unknown
+int network_parse(const char *text, struct network *ret);        // "10.0.0.0/8", "::1"; 0 or -1
+int network_contains(const struct network *networks, size_t count,
+                     const char *address); // textual address

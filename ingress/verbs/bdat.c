@@ -20,7 +20,8 @@ void verb_bdat(struct session *self, struct span argument)
         receive_begin(self);
         self->state = STATE_CHUNKS;
     } else if (self->state != STATE_CHUNKS) {
-        self->refusal = REFUSAL_ORDER;
+        int turned_away = self->state == STATE_MAIL && self->turned_away;
+        self->refusal = turned_away ? REFUSAL_RECIPIENTS : REFUSAL_ORDER;
         self->data_ms = self->now_ms;
     }
     self->mode = MODE_CHUNK;

@@ -118,11 +118,13 @@ static const char *refusal(struct session *self, const struct mail_parameters *p
     return room_reply(self, parameters->size);
 }
 
-// The text of a path as the envelope carries it: without brackets and source route.
-static struct span mailbox_of(const struct address *address, struct span path)
+static void refuse(struct session *self, const char *reply)
 {
-    const char *end = path.data + path.size - 1;
-    return (struct span){address->local.data, (size_t)(end - address->local.data)};
+    transaction_end(self);
+    if (reply[0] == '4' && reply[1] == '2')
+        session_close(self, reply);
+    else
+        session_reply(self, reply);
 }
 
 void verb_mail(struct session *self, struct span argument)
@@ -139,22 +141,16 @@ void verb_mail(struct session *self, struct span argument)
     }
     struct mail_parameters parameters = {.envelope = allocate(sizeof(Postern__Envelope))};
     postern__envelope__init(parameters.envelope);
+    struct span mailbox = address_mailbox(&address, (struct span){argument.data, used});
+    if (mailbox.size)
+        bytes_set(&parameters.envelope->reverse_path, mailbox.data, mailbox.size);
+    transaction_begin(self, parameters.envelope);
     struct span rest = {argument.data + used, argument.size - used};
     const char *reply = take_parameters(&parameters, rest, self->extended);
-    if (!reply)
-        reply = refusal(self, &parameters, &address);
-    if (reply) {
-        postern__envelope__free_unpacked(parameters.envelope, NULL);
-        if (reply[0] == '4' && reply[1] == '2')
-            session_close(self, reply);
-        else
-            session_reply(self, reply);
-        return;
-    }
-    if (address.local.size) {
-        struct span mailbox = mailbox_of(&address, (struct span){argument.data, used});
-        bytes_set(&parameters.envelope->reverse_path, mailbox.data, mailbox.size);
-    }
-    transaction_begin(self, parameters.envelope);
-    session_reply(self, "250 2.1.0 Ok");
+    if (!reply && (reply = refusal(self, &parameters, &address)))
+        session_tell_refused(self, (struct span){"", 0}, reply);
+    if (reply)
+        refuse(self, reply);
+    else
+        session_reply(self, "250 2.1.0 Ok");
 }

@@ -5,6 +5,7 @@
 #include "ingress/recipient.h"
 #include "ingress/transaction.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
@@ -92,17 +93,6 @@ static const char *take_parameters(struct session *session, struct rcpt_paramete
     return more < 0 ? "501 5.5.4 Syntax: RCPT TO:<address> [parameters]" : NULL;
 }
 
-static int greylisted(struct session *self, const char *recipient)
-{
-    const struct settings *settings = self->shared->settings;
-    const Postern__Envelope *envelope = self->envelope;
-    if (!settings->greylist || self->unlimited || self->may_relay)
-        return 0;
-    struct span sender = {(const char *)envelope->reverse_path.data, envelope->reverse_path.len};
-    return !greylist_passes(self->shared->greylist, self->client, sender, span_of(recipient),
-                            settings->greylist_delay_s, self->now_ms);
-}
-
 // NULL when the recipient is taken.
 static const char *refusal(struct session *self, const struct address *address,
                            char text[RECIPIENT_TEXT], enum recipient_result *ret_result)
@@ -113,8 +103,12 @@ static const char *refusal(struct session *self, const struct address *address,
     switch (*ret_result) {
     case RECIPIENT_UNKNOWN:
         return "550 5.1.1 No such user here";
+    case RECIPIENT_ROUTED:
+        return "550 5.7.1 Routed addresses are not taken";
     case RECIPIENT_DENIED:
         return "550 5.7.1 Relaying denied";
+    case RECIPIENT_LATER:
+        return "451 4.3.5 Not configured yet, come again";
     case RECIPIENT_BAD:
         return "553 5.1.3 Bad recipient domain";
     case RECIPIENT_OURS:
@@ -123,7 +117,80 @@ static const char *refusal(struct session *self, const struct address *address,
     }
     if (self->envelope->n_recipients >= self->shared->settings->recipients_max)
         return "452 4.5.3 Too many recipients";
-    return greylisted(self, text) ? "451 4.7.1 Greylisted, please try again later" : NULL;
+    return NULL;
+}
+
+// A recipient that may be taken, but for the greylist.
+struct rcpt {
+    struct greylist_question *question;
+    char text[RECIPIENT_TEXT];
+    unsigned notify;
+    int relayed;
+    size_t original_size;
+    char original[ORCPT_MOST];
+};
+
+static void take(struct session *self, const struct rcpt *rcpt)
+{
+    Postern__Recipient *recipient = transaction_add_recipient(self, rcpt->text, strlen(rcpt->text));
+    recipient->notify = rcpt->notify;
+    if (rcpt->original_size)
+        bytes_set(&recipient->original, rcpt->original, rcpt->original_size);
+    if (rcpt->relayed)
+        self->envelope->relay = 1;
+    session_reply(self, "250 2.1.5 Ok");
+}
+
+static void turn_away(struct session *self, struct span recipient, const char *reply)
+{
+    session_turn_away(self, recipient, reply);
+    if (reply[0] == '4') // not an error, but not without end either
+        session_idle(self);
+}
+
+static void take_if(struct session *self, const struct rcpt *rcpt, int passes)
+{
+    if (passes)
+        take(self, rcpt);
+    else
+        turn_away(self, span_of(rcpt->text), "451 4.7.1 Greylisted, please try again later");
+}
+
+static void on_greylist(void *context, int passes)
+{
+    struct session *self = context;
+    struct rcpt *rcpt = self->rcpt;
+    self->rcpt = NULL;
+    self->mode = MODE_COMMAND;
+    self->since_ms = 0; // from the next feed on
+    take_if(self, rcpt, passes);
+    free(rcpt);
+    self->wake(self->context);
+}
+
+void rcpt_forget(struct session *self)
+{
+    if (!self->rcpt)
+        return;
+    greylist_forget(self->rcpt->question);
+    free(self->rcpt);
+    self->rcpt = NULL;
+}
+
+static void ask_greylist(struct session *self, struct rcpt *rcpt)
+{
+    const struct session_shared *shared = self->shared;
+    const Postern__Envelope *envelope = self->envelope;
+    struct span sender = {(const char *)envelope->reverse_path.data, envelope->reverse_path.len};
+    enum greylist_answer answer = greylist_ask(
+        shared->greylist, self->client, sender, span_of(rcpt->text),
+        shared->settings->greylist_delay_s, self->now_ms, on_greylist, self, &rcpt->question);
+    if (answer == GREYLIST_LATER) {
+        self->rcpt = duplicate_bytes(rcpt, sizeof(*rcpt));
+        self->mode = MODE_ANSWER;
+    } else {
+        take_if(self, rcpt, answer == GREYLIST_PASSES);
+    }
 }
 
 void verb_rcpt(struct session *self, struct span argument)
@@ -131,7 +198,7 @@ void verb_rcpt(struct session *self, struct span argument)
     struct address address;
     struct rcpt_parameters parameters = {0};
     enum recipient_result result = RECIPIENT_BAD;
-    char text[RECIPIENT_TEXT];
+    struct rcpt rcpt;
     size_t used;
     if (!grammar_keyword(&argument, "TO:")) {
         session_reply(self, "501 5.5.4 Syntax: RCPT TO:<address> [parameters]");
@@ -141,22 +208,24 @@ void verb_rcpt(struct session *self, struct span argument)
         session_reply(self, "501 5.1.3 Bad recipient address syntax");
         return;
     }
-    const char *reply = take_parameters(self, &parameters,
-                                        (struct span){argument.data + used, argument.size - used});
+    struct span rest = {argument.data + used, argument.size - used};
+    const char *reply = take_parameters(self, &parameters, rest);
     if (reply) {
         session_reply(self, reply);
         return;
     }
-    reply = refusal(self, &address, text, &result);
+    reply = refusal(self, &address, rcpt.text, &result);
     if (reply) {
-        session_turn_away(self, (struct span){argument.data, used}, reply);
+        turn_away(self, address_mailbox(&address, (struct span){argument.data, used}), reply);
         return;
     }
-    Postern__Recipient *recipient = transaction_add_recipient(self, text, strlen(text));
-    recipient->notify = parameters.notify;
-    if (parameters.original.size)
-        bytes_set(&recipient->original, parameters.original.data, parameters.original.size);
-    if (result == RECIPIENT_RELAYED)
-        self->envelope->relay = 1;
-    session_reply(self, "250 2.1.5 Ok");
+    rcpt.notify = parameters.notify;
+    rcpt.relayed = result == RECIPIENT_RELAYED;
+    rcpt.original_size = parameters.original.size;
+    memcpy(rcpt.original, parameters.original.data ? parameters.original.data : "",
+           parameters.original.size);
+    if (self->shared->settings->greylist && !self->unlimited && !self->may_relay)
+        ask_greylist(self, &rcpt);
+    else
+        take(self, &rcpt);
 }
