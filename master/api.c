@@ -13,11 +13,7 @@ enum { CALLS_MOST = 256 };
 
 static const char prefix[] = "/api/v1";
 
-// A path that ends with '/' matches whatever follows, which is then the rest.
-static const struct {
-    const char *method, *path;
-    route_fn *fn;
-} routes[] = {
+const struct route api_routes[] = {
     {"GET", "/status", get_status},
     {"GET", "/messages", get_messages},
     {"GET", "/messages/", get_message},
@@ -41,6 +37,7 @@ static const struct {
     {"POST", "/queue", post_queue},
     {"POST", "/queue/", post_queued},
 };
+const size_t api_route_count = ARRAY_LENGTH(api_routes);
 
 static const char *match(const char *path, const char *pattern)
 {
@@ -58,11 +55,11 @@ static void on_request(void *context, struct request *request)
     int known = 0;
     if (strncmp(path, prefix, strlen(prefix)) == 0) {
         path += strlen(prefix);
-        for (size_t i = 0; i < ARRAY_LENGTH(routes); i++) {
-            const char *rest = match(path, routes[i].path);
+        for (size_t i = 0; i < api_route_count; i++) {
+            const char *rest = match(path, api_routes[i].path);
             known |= rest != NULL;
-            if (rest && strcmp(request_method(request), routes[i].method) == 0) {
-                routes[i].fn(context, request, rest);
+            if (rest && strcmp(request_method(request), api_routes[i].method) == 0) {
+                api_routes[i].fn(context, request, rest);
                 return;
             }
         }
@@ -148,6 +145,12 @@ static void call_end(struct call *call)
 void call_answer(struct call *call, unsigned status, json_t *value)
 {
     request_answer_json(call->request, status, value);
+    call_end(call);
+}
+
+void call_answer_bytes(struct call *call, const char *type, const void *bytes, size_t size)
+{
+    request_answer(call->request, 200, type, bytes, size);
     call_end(call);
 }
 

@@ -51,7 +51,8 @@ void get_difference(struct api *self, struct request *request, const char *rest)
     if (list)
         request_answer_json(request, 200, list);
     else
-        request_refuse(request, 404, "there is no revision %" PRId64 " or %" PRId64, from, to);
+        request_refuse(request, 404, "there is no revision %" PRId64 "; the newest is %" PRId64,
+                       from > newest ? from : to, newest);
 }
 
 // An edit on its way through the writer.

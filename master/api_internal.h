@@ -2,8 +2,8 @@
 #pragma once
 
 // Shared by the api_*.c files.
+#include "core/net/http.h"
 #include "master/api.h"
-#include "master/http.h"
 #include <sqlite3.h>
 
 struct mailbox;
@@ -30,6 +30,7 @@ struct call {
 // Puts the request off and has `fn` run on the loop. Takes the arguments; adds the author.
 void api_call(struct api *self, struct request *request, call_fn *fn, json_t *arguments);
 void call_answer(struct call *call, unsigned status, json_t *value); // takes both
+void call_answer_bytes(struct call *call, const char *type, const void *bytes, size_t size);
 void call_refuse(struct call *call, unsigned status, const char *error);
 const char *call_text(const struct call *call, const char *key); // "" when not given
 
@@ -41,6 +42,14 @@ route_fn get_config, get_document, put_document, delete_document, post_apply, po
     get_history, get_difference;
 route_fn get_status, get_nodes, post_node, delete_node;
 route_fn get_queue, get_queued, post_queue, post_queued;
+
+// A path that ends with '/' matches whatever follows, which is then the rest.
+struct route {
+    const char *method, *path;
+    route_fn *fn;
+};
+extern const struct route api_routes[];
+extern const size_t api_route_count;
 
 void probes_answer(void *context, struct request *request); // http_fn
 

@@ -4,6 +4,7 @@
 #include "master/api_internal.h"
 #include "master/cluster.h"
 #include "master/store/database.h"
+#include "master/store/merge.h"
 #include "master/store/render.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ static int read_query(struct request *request, struct store_query *ret)
 {
     int64_t limit;
     const char *rejected = request_argument(request, "rejected");
+    const char *notices = request_argument(request, "notices");
     *ret = (struct store_query){
         .sender = request_argument(request, "sender"),
         .recipient = request_argument(request, "recipient"),
@@ -59,11 +61,19 @@ static int read_query(struct request *request, struct store_query *ret)
         .node = request_argument(request, "node"),
         .disposition = request_argument(request, "disposition"),
         .rejected = rejected && strcmp(rejected, "0") != 0,
+        .notices = notices && strcmp(notices, "0") != 0,
     };
     if (argument_time(request, "since", &ret->since_ms) < 0 ||
         argument_time(request, "until", &ret->until_ms) < 0 ||
         argument_number(request, "limit", LIST_ROWS, &limit) < 0)
         return -1;
+    if (ret->disposition && disposition_number(ret->disposition) < 0) {
+        request_refuse(request, 400,
+                       "disposition: there is no \"%.40s\"; give one of: delivered, quarantined, "
+                       "rejected, bounced, discarded, deferred",
+                       ret->disposition);
+        return -1;
+    }
     ret->limit = limit > INT32_MAX ? 0 : (unsigned)limit;
     return 0;
 }

@@ -23,20 +23,15 @@ static const char *site_of(const json_t *documents, const char *name, const char
     return site && *site ? site : said;
 }
 
-static uint64_t lag_of(const struct member *member)
-{
-    const struct tracker *tracker = &member->tracker;
-    return tracker->last > tracker->committed ? tracker->last - tracker->committed : 0;
-}
-
 static json_t *node_row(const struct master *master, const struct member *member,
                         const json_t *documents)
 {
-    json_t *row = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", member->name, "role", member->role,
-        "state", member_state(member, loop_now_ms(master->loop)), "site",
-        site_of(documents, member->name, member->site), "revision", member->revision, "version",
-        member->version, "key", member->key, "lag_events", (json_int_t)lag_of(member));
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", member->name, "role",
+                  member->role, "state", member_state(member, loop_now_ms(master->loop)), "site",
+                  site_of(documents, member->name, member->site), "revision", member->revision,
+                  "version", member->version, "key", member->key, "lag_events",
+                  (json_int_t)tracker_lag(&member->tracker));
     if (member->refused[0]) {
         json_object_set_new(row, "refused_revision", json_string(member->refused));
         json_object_set_new(row, "reason", json_string(member->reason));
@@ -107,7 +102,7 @@ static json_t *status_of(const struct master *master)
         add_processes(processes, member);
         sums.spool += amount_of(member->status, "spool");
         sums.queue += amount_of(member->status, "queue");
-        sums.lag += (json_int_t)lag_of(member);
+        sums.lag += (json_int_t)tracker_lag(&member->tracker);
         sums.live += member->tracker.live;
         sums.replayed += member->tracker.replayed;
     }

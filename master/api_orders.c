@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "mail/spooled.h"
 #include "master/api_internal.h"
 #include "master/cluster.h"
 #include "master/commands.h"
@@ -37,13 +38,24 @@ struct fetch {
     struct buffer bytes;
 };
 
+// The file begins with the packed envelope and its length (mail/spooled.h); people want the mail.
+static struct span mail_of(const struct buffer *file)
+{
+    const unsigned char *bytes = (const unsigned char *)buffer_bytes(file);
+    size_t size = buffer_size(file), head = 4;
+    if (size >= head)
+        head += bytes[0] | bytes[1] << 8 | bytes[2] << 16 | (size_t)bytes[3] << 24;
+    return head <= size ? (struct span){(const char *)bytes + head, size - head}
+                        : (struct span){(const char *)bytes, size};
+}
+
 static void end_fetch(struct fetch *self, unsigned status, const char *error)
 {
     if (error) {
         call_refuse(self->call, status, error);
     } else {
-        request_answer(self->call->request, 200, "message/rfc822", buffer_bytes(&self->bytes),
-                       buffer_size(&self->bytes));
+        struct span mail = mail_of(&self->bytes);
+        request_answer(self->call->request, 200, "message/rfc822", mail.data, mail.size);
         json_decref(self->call->arguments);
         free(self->call);
     }
@@ -101,6 +113,24 @@ static const char *split_rest(const char *rest, char ret_id[32])
     return rest[length] ? rest + length + 1 : "";
 }
 
+static void get_body(struct api *self, struct request *request, const char *id,
+                     const json_t *states)
+{
+    json_t *state;
+    size_t i;
+    json_array_foreach((json_t *)states, i, state)
+    {
+        const char *text = json_string_value(json_object_get(state, "state"));
+        if (strcmp(text, "deleted") == 0)
+            continue;
+        api_call(self, request, start_fetch,
+                 json_pack("{s:s, s:O, s:O}", "id", id, "node", json_object_get(state, "node"),
+                           "day", json_object_get(state, "day")));
+        return;
+    }
+    request_refuse(request, 410, "%s was deleted", id);
+}
+
 void get_quarantined(struct api *self, struct request *request, const char *rest)
 {
     char id[32];
@@ -109,10 +139,7 @@ void get_quarantined(struct api *self, struct request *request, const char *rest
     if (!value) {
         request_refuse(request, 404, "no quarantined mail has the id %.40s", rest);
     } else if (strcmp(action, "body") == 0) {
-        json_t *state = json_array_get(json_object_get(value, "states"), 0);
-        api_call(self, request, start_fetch,
-                 json_pack("{s:s, s:O, s:O}", "id", id, "node", json_object_get(state, "node"),
-                           "day", json_object_get(state, "day")));
+        get_body(self, request, id, json_object_get(value, "states"));
         json_decref(value);
     } else if (*action) {
         request_refuse(request, 404, "no such path");

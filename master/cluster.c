@@ -193,22 +193,37 @@ static const char *outcome_of(const Postern__Event *event)
         return "deleted";
     if (event->n_recipients == 0)
         return kind_name(event->kind);
-    struct fate fate = merge_fate(event, event->recipients[0]);
-    return fate.rank == RANK_NONE ? "failed" : disposition_name(fate.disposition);
+    return disposition_name(event->recipients[0]->disposition);
 }
 
-int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event,
-                          const char *reply)
+int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event)
 {
     // A deferred release is not at its end: its own event will tell.
     if (strcmp(outcome_of(event), "deferred") == 0)
         return 0;
     if (sqlite3_get_autocommit(self) && database_execute(self, "BEGIN IMMEDIATE") < 0)
         return -1;
-    return change(self,
-                  "UPDATE orders SET outcome=?2,reply=?3,outcome_ms=?4 WHERE key=?1"
-                  " AND outcome IS NULL",
-                  key, outcome_of(event), reply);
+    sqlite3_stmt *statement =
+        database_prepare(self, "UPDATE orders SET outcome=?2,outcome_ms=?3,reply=?4 WHERE key=?1"
+                               " AND outcome IS NULL");
+    if (!statement)
+        return -1;
+    sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 2, outcome_of(event), -1, SQLITE_STATIC);
+    sqlite3_bind_int64(statement, 3, clock_wall_ms());
+    if (event->n_recipients > 0)
+        bind_bytes(statement, 4, &event->recipients[0]->reply);
+    int rc = statement_run(statement);
+    sqlite3_finalize(statement);
+    return rc < 0 ? -1 : sqlite3_changes(self);
+}
+
+int cluster_order_settle(sqlite3 *self, const char *key, const char *outcome)
+{
+    int changed =
+        change(self, "UPDATE orders SET outcome=?2,outcome_ms=?4 WHERE key=?1 AND outcome IS NULL",
+               key, outcome, NULL);
+    return changed < 0 ? -1 : 0;
 }
 
 int cluster_commit_outcomes(sqlite3 *self)

@@ -42,6 +42,7 @@ typedef void cluster_order_fn(void *context, const struct order *order);
 NODISCARD int cluster_open_orders(sqlite3 *self, cluster_order_fn *fn, void *context);
 // What an event says of an order, within a transaction that cluster_commit_outcomes ends.
 // 1: noted, 0: no such order, -1.
-NODISCARD int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event,
-                                    const char *reply);
+NODISCARD int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event);
+// The same by the node's word alone, committed by itself; an outcome known before stays.
+NODISCARD int cluster_order_settle(sqlite3 *self, const char *key, const char *outcome);
 NODISCARD int cluster_commit_outcomes(sqlite3 *self);

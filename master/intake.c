@@ -78,13 +78,28 @@ void intake_tick(struct master *master)
         ask_replay(master, master->members.list[i]);
 }
 
+void intake_measure(struct master *master)
+{
+    unsigned up = 0;
+    for (size_t i = 0; i < master->members.count; i++) {
+        const struct member *member = master->members.list[i];
+        char label[80];
+        snprintf(label, sizeof(label), "node=\"%s\"", member->name);
+        metric_set(metric("lag_events", label), (int64_t)tracker_lag(&member->tracker));
+        up += strcmp(member_state(member, loop_now_ms(master->loop)), "up") == 0;
+    }
+    metric_set(metric("nodes", ""), (int64_t)master->members.count);
+    metric_set(metric("nodes_up", ""), up);
+    metric_set(metric("orders_open", ""), (int64_t)orders_open(master->orders));
+}
+
 // Hands a frame that follows on to the writer. -1: it has no room; a replay will bring it again.
 static int write_frame(struct master *master, struct member *member, Postern__Publication *frame,
                        uint64_t skip)
 {
     struct tracker *tracker = &member->tracker;
     struct writer_events *events = allocate(sizeof(*events));
-    uint64_t count = frame->n_events;
+    uint64_t count = frame->n_events, last = frame->first + count - 1;
     int replayed = frame->replayed;
     memcpy(events->node, member->name, sizeof(events->node));
     events->epoch = tracker->epoch;
@@ -97,7 +112,8 @@ static int write_frame(struct master *master, struct member *member, Postern__Pu
         free(events);
         return -1;
     }
-    tracker_took(tracker, events->first + count - 1, count - skip, replayed);
+    // From here on the frame is the writer's thread's, which may be through with it already.
+    tracker_took(tracker, last, count - skip, replayed);
     return 0;
 }
 
@@ -136,12 +152,19 @@ static void on_publication(struct master *master, struct member *member, const u
     ask_replay(master, member);
 }
 
+static void forget_held(struct member *member)
+{
+    for (void *item; (item = tracker_unhold_any(&member->tracker));)
+        postern__publication__free_unpacked(item, NULL);
+}
+
 // The stream goes on at `first`: a new epoch, or what lay before was cut.
 static void begin(struct member *member, uint64_t epoch, uint64_t first)
 {
     if (member->tracker.epoch == epoch)
         log_error("stream.cut", "node=%s from=%llu to=%llu", member->name,
                   (unsigned long long)member->tracker.next, (unsigned long long)first - 1);
+    forget_held(member);
     tracker_begin(&member->tracker, epoch, first);
     member->base = member->tracker.committed;
 }
@@ -225,19 +248,27 @@ static void on_hello(struct master *master, struct member *member, const uint8_t
     copy_bytes(member->site, sizeof(member->site), &hello->site);
     copy_bytes(member->version, sizeof(member->version), &hello->version);
     copy_bytes(member->revision, sizeof(member->revision), &hello->revision);
-    if (hello->epoch == tracker->epoch && hello->acknowledged_epoch == tracker->epoch &&
-        hello->acknowledged_incarnation == master->incarnation &&
-        hello->acknowledged > tracker->committed)
+    int lost = hello->acknowledged_incarnation == master->incarnation &&
+               tracker_lost(tracker, hello->epoch, hello->acknowledged_epoch, hello->acknowledged);
+    if (lost)
         on_rolled_back(master);
     if (hello->epoch == tracker->epoch && hello->last < tracker->committed)
         log_error("stream.node-behind", "node=%s last=%llu watermark=%llu", member->name,
                   (unsigned long long)hello->last, (unsigned long long)tracker->committed);
-    send_hello(master, member); // what we hold of the epoch before, too: the node compares
+    if (tracker_is_behind(tracker, hello->epoch, hello->last))
+        forget_held(member);
+    if (tracker_hello(tracker, hello->epoch, hello->last) < 0) {
+        postern__node_hello__free_unpacked(hello, NULL);
+        return;
+    }
+    // What we hold of the epoch before, too: the node compares. The incarnation whose old
+    // acknowledgements may still be under way is not said again.
+    if (!lost)
+        send_hello(master, member);
     if (hello->epoch != tracker->epoch)
         begin(member, hello->epoch, hello->first_kept ? hello->first_kept : 1);
     else
         send_ack(master, member);
-    tracker->asked_ms = 0; // what was asked of an earlier session will not come
     on_position(master, member, hello->epoch, hello->first_kept, hello->last);
     orders_node_is_back(master->orders, member);
     log_info("node.hello", "node=%s last=%llu watermark=%llu", member->name,
@@ -325,6 +356,8 @@ void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t 
         return;
     }
     tracker_committed(&member->tracker, epoch, sequence);
+    if (tracker_pays_hello(&member->tracker))
+        send_hello(master, member);
     if (epoch == member->tracker.epoch)
         send_ack(master, member);
 }

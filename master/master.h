@@ -2,6 +2,7 @@
 #pragma once
 
 // What the parts of the master share. All of it belongs to the loop's thread.
+#include "core/base/base.h"
 #include "core/base/nodeconf.h"
 #include "core/bus/keys.h"
 #include "master/members.h"
@@ -13,6 +14,7 @@ struct control;
 struct loop;
 struct orders;
 struct stream;
+struct timer;
 struct zap;
 
 struct master {
@@ -30,4 +32,11 @@ struct master {
     struct commands *commands;
     struct orders *orders;
     struct api *api;
+    struct timer *timer;
+    unsigned ticks;
 };
+
+// Opens everything that stands on loop, conf and the state folder. -1 with a message; master_close
+// then ends what was opened.
+NODISCARD int master_open(struct master *self, char *ret_error, size_t error_size);
+void master_close(struct master *self);

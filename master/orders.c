@@ -4,6 +4,7 @@
 #include "core/base/loop.h"
 #include "core/base/table.h"
 #include "master/commands.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,15 +48,60 @@ void orders_destroy(struct orders **self)
     *self = NULL;
 }
 
-// The node has the order, or will be given it again: only its event is an outcome.
+// An outcome that the node told in its reply, since its event may lie long back.
+struct outcome_job {
+    struct writer_job job;
+    struct orders *orders;
+    char key[160];
+    char outcome[32];
+};
+
+static void run_outcome(struct writer_job *job, struct writer_databases *databases)
+{
+    struct outcome_job *self = (struct outcome_job *)job;
+    if (cluster_order_settle(databases->cluster, self->key, self->outcome) < 0)
+        self->outcome[0] = 0;
+}
+
+static void outcome_done(struct writer_job *job)
+{
+    struct outcome_job *self = (struct outcome_job *)job;
+    if (self->outcome[0])
+        orders_ended(self->orders, self->key);
+    free(self);
+}
+
+static void settle(struct orders *self, const char *key, const char *outcome)
+{
+    struct outcome_job *job = allocate(sizeof(*job));
+    job->job = (struct writer_job){run_outcome, outcome_done};
+    job->orders = self;
+    snprintf(job->key, sizeof(job->key), "%s", key);
+    snprintf(job->outcome, sizeof(job->outcome), "%s", outcome);
+    if (writer_put(self->master->writer, &job->job) < 0)
+        free(job); // it will be told again
+}
+
+// What the node says when all is over; anything else means that its event will tell.
+static const char *const ends[] = {"released", "failed", "deleted", "deleted before"};
+
+struct given {
+    struct orders *orders;
+    char key[160];
+};
+
 static void heard(void *context, const struct member *member, json_t *reply, const char *error)
 {
-    (void)context;
-    (void)reply;
+    struct given *given = context;
+    const char *outcome = json_string_value(json_object_get(reply, "outcome"));
     char text[200];
+    for (size_t i = 0; outcome && i < ARRAY_LENGTH(ends); i++)
+        if (strcmp(outcome, ends[i]) == 0)
+            settle(given->orders, given->key, i == 0 ? "delivered" : outcome);
     if (error)
         log_warning("order.undelivered", "node=%s reason=%s", member ? member->name : "gone",
                     log_escape(error, strlen(error), text, sizeof(text)));
+    free(given);
 }
 
 static void give(struct orders *self, struct open_order *open)
@@ -65,15 +111,17 @@ static void give(struct orders *self, struct open_order *open)
     const struct member *member = members_by_name(&self->master->members, order->node);
     if (!member || member->heard_ms == 0 || (open->sent_ms && now - open->sent_ms < AGAIN_MS))
         return;
-    json_t *body =
-        json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:i}", "command",
-                  order->deletes ? "quarantine.delete" : "quarantine.release", "order", order->key,
-                  "id", order->id, "recipient", (int)order->recipient, "address", order->address,
-                  "day", order->day, "round", (int)order->round);
+    json_t *body = json_pack("{s:s, s:s, s:s, s:[s], s:s, s:i}", "command",
+                             order->deletes ? "quarantine.delete" : "quarantine.release", "order",
+                             order->key, "id", order->id, "recipients", order->address, "day",
+                             order->day, "round", (int)order->round);
     if (!body)
         return;
+    struct given *given = allocate(sizeof(*given));
+    given->orders = self;
+    memcpy(given->key, order->key, sizeof(given->key));
     open->sent_ms = now;
-    commands_send(self->master->commands, member, body, COMMAND_TIMEOUT_MS, heard, NULL);
+    commands_send(self->master->commands, member, body, COMMAND_TIMEOUT_MS, heard, given);
     json_decref(body);
 }
 

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/metrics.h"
+#include "core/net/exposition.h"
 #include "master/api_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-// Prometheus' text format from {"name{labels}": value}.
 static void answer_metrics(struct request *request)
 {
+    struct exposition *exposition = exposition_new();
     struct buffer out;
     char *text = metrics_json();
-    json_t *all = json_loads(text, 0, NULL), *value;
-    const char *name;
+    json_t *all = json_loads(text, 0, NULL);
+    json_t *build = json_pack("{s:i}", "build_info{version=\"" POSTERN_VERSION "\"}", 1);
     buffer_init(&out);
-    json_object_foreach(all, name, value)
-        buffer_printf(&out, "postern_%s %lld\n", name, (long long)json_integer_value(value));
-    buffer_printf(&out, "postern_build_info{version=\"%s\"} 1\n", POSTERN_VERSION);
+    exposition_add(exposition, all, "");
+    exposition_add(exposition, build, "");
+    exposition_write(exposition, &out);
     request_answer(request, 200, "text/plain; version=0.0.4", buffer_bytes(&out),
                    buffer_size(&out));
     buffer_free(&out);
+    exposition_destroy(&exposition);
+    json_decref(build);
     json_decref(all);
     free(text);
 }

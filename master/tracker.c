@@ -25,6 +25,39 @@ void tracker_heard(struct tracker *self, uint64_t last)
         self->last = last;
 }
 
+int tracker_is_behind(const struct tracker *self, uint64_t epoch, uint64_t last)
+{
+    return epoch == self->epoch && last < self->last;
+}
+
+int tracker_hello(struct tracker *self, uint64_t epoch, uint64_t last)
+{
+    self->asked_ms = 0; // what was asked of an earlier session will not come
+    if (!tracker_is_behind(self, epoch, last))
+        return 0;
+    self->last = last < self->next ? self->next - 1 : last;
+    self->owes_hello = last + 1 < self->next && self->committed + 1 < self->next;
+    return self->owes_hello ? -1 : 0;
+}
+
+int tracker_lost(const struct tracker *self, uint64_t epoch, uint64_t acknowledged, uint64_t upto)
+{
+    return acknowledged == epoch && upto > (self->epoch == epoch ? self->committed : 0);
+}
+
+int tracker_pays_hello(struct tracker *self)
+{
+    if (!self->owes_hello || self->committed + 1 < self->next)
+        return 0;
+    self->owes_hello = 0;
+    return 1;
+}
+
+uint64_t tracker_lag(const struct tracker *self)
+{
+    return self->last > self->committed ? self->last - self->committed : 0;
+}
+
 enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t first,
                                   uint64_t count, uint64_t *ret_skip)
 {

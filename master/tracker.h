@@ -30,12 +30,27 @@ struct tracker {
     struct tracker_frame held[TRACKER_HELD_MOST]; // by `first`
     size_t held_count;
     uint64_t live, replayed; // events taken from either
+    int owes_hello;          // to be answered once what was taken is committed
 };
 
 void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed);
 // A new epoch, or a cut: nothing before `first` will come any more.
 void tracker_begin(struct tracker *self, uint64_t epoch, uint64_t first);
 void tracker_heard(struct tracker *self, uint64_t last); // the node's last sequence
+
+// The node said hello, with its last sequence. Less than it spoke of before means that its disk was
+// rolled back: what is held of that is void (the caller unholds it all first when
+// tracker_is_behind). 0: answer now; -1: it lacks what was taken but is not committed, and only
+// what is committed may tell it so: owes_hello.
+int tracker_is_behind(const struct tracker *self, uint64_t epoch, uint64_t last);
+NODISCARD int tracker_hello(struct tracker *self, uint64_t epoch, uint64_t last);
+// The node remembers that we acknowledged `upto` in `acknowledged`, an epoch; it is in `epoch` now.
+// Does our store lack some of that?
+int tracker_lost(const struct tracker *self, uint64_t epoch, uint64_t acknowledged, uint64_t upto);
+// Is it time for the hello that is owed? Once.
+int tracker_pays_hello(struct tracker *self);
+
+uint64_t tracker_lag(const struct tracker *self); // events that are not durable here
 
 // A frame came. With TRACKER_TAKE the first `ret_skip` events of it are known already.
 enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t first,

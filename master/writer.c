@@ -5,6 +5,7 @@
 #include "core/base/mailbox.h"
 #include "core/base/metrics.h"
 #include "core/base/table.h"
+#include "core/stream/kind.h"
 #include "master/cluster.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,7 +19,6 @@ enum {
     NOTICES_MOST = 16384,
     COMMIT_AFTER_MS = 100,
     COMMIT_EVENTS = 500,
-    EVENT_MOST = 256 * 1024,
 };
 
 // How far a node's stream is, in the open transaction.
@@ -167,15 +167,12 @@ static void commit(struct writer *self)
 // An order's outcome is durable in cluster.db before the watermark passes its event.
 static int note_outcome(struct writer *self, const Postern__Event *event)
 {
-    char order[160], reply[512] = "";
+    char order[160];
     if (event->order.len == 0 || event->order.len >= sizeof(order))
         return 0;
     memcpy(order, event->order.data, event->order.len);
     order[event->order.len] = 0;
-    if (event->n_recipients > 0 && event->recipients[0]->reply.len > 0)
-        log_escape(event->recipients[0]->reply.data, event->recipients[0]->reply.len, reply,
-                   sizeof(reply));
-    int rc = cluster_order_outcome(self->databases.cluster, order, event, reply);
+    int rc = cluster_order_outcome(self->databases.cluster, order, event);
     if (rc > 0) {
         struct notice *notice = notice_new(NOTICE_OUTCOME, order);
         notice->next = self->outcomes;

@@ -12,7 +12,7 @@
 const char day_schema[] =
     "CREATE TABLE IF NOT EXISTS messages(id BLOB PRIMARY KEY, node TEXT NOT NULL, message_id TEXT,"
     " sender TEXT, subject TEXT, from_address TEXT, client TEXT, helo TEXT, received_ms INTEGER,"
-    " size INTEGER, score REAL, accepted INTEGER NOT NULL) WITHOUT ROWID;"
+    " size INTEGER, score REAL, origin INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS messages_sender ON messages(sender COLLATE NOCASE);"
     "CREATE INDEX IF NOT EXISTS messages_message_id ON messages(message_id);"
     "CREATE TABLE IF NOT EXISTS recipients(id BLOB NOT NULL, number INTEGER NOT NULL, address TEXT,"
@@ -37,7 +37,7 @@ static const char message_sql[] =
     " from_address=coalesce(from_address,excluded.from_address),"
     " client=coalesce(client,excluded.client), helo=coalesce(helo,excluded.helo),"
     " received_ms=coalesce(received_ms,excluded.received_ms), size=coalesce(size,excluded.size),"
-    " score=coalesce(score,excluded.score), accepted=max(accepted,excluded.accepted)";
+    " score=coalesce(score,excluded.score), origin=max(origin,excluded.origin)";
 static const char recipient_sql[] =
     "INSERT INTO recipients VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9) ON CONFLICT(id,number) DO UPDATE SET"
     " address=coalesce(address,excluded.address), disposition=excluded.disposition,"
@@ -141,7 +141,7 @@ static int add_message(struct day *self, const struct ulid *id, const struct sto
     bind_known(statement, 10, (int64_t)event->size);
     if (event->kind == POSTERN__KIND__KIND_DONE)
         sqlite3_bind_double(statement, 11, event->score);
-    sqlite3_bind_int(statement, 12, merge_accepted(event));
+    sqlite3_bind_int(statement, 12, (int)merge_origin(event));
     return statement_run(statement);
 }
 

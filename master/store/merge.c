@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/store/merge.h"
 #include "core/base/base.h"
+#include <string.h>
 
 static const char *const dispositions[] = {"",        "delivered", "quarantined", "rejected",
                                            "bounced", "discarded", "deferred"};
@@ -28,6 +29,14 @@ static const struct {
 const char *disposition_name(Postern__Disposition disposition)
 {
     return (size_t)disposition < ARRAY_LENGTH(dispositions) ? dispositions[disposition] : "";
+}
+
+int disposition_number(const char *name)
+{
+    for (size_t i = 1; i < ARRAY_LENGTH(dispositions); i++)
+        if (strcmp(dispositions[i], name) == 0)
+            return (int)i;
+    return -1;
 }
 
 const char *kind_name(Postern__Kind kind)
@@ -58,8 +67,11 @@ struct fate merge_fate(const Postern__Event *event, const Postern__EventRecipien
     if (disposition == POSTERN__DISPOSITION__DISPOSITION_NONE &&
         (size_t)event->kind < ARRAY_LENGTH(kinds))
         disposition = kinds[event->kind].disposition;
-    // A deleted mail stays one that was quarantined; its timeline tells the rest.
-    if (event->kind == POSTERN__KIND__KIND_DELETED)
+    // A deleted mail stays one that was quarantined, as does one whose release failed; the timeline
+    // tells the rest.
+    int released = event->kind != POSTERN__KIND__KIND_RELEASED ||
+                   disposition == POSTERN__DISPOSITION__DISPOSITION_DELIVERED;
+    if (event->kind == POSTERN__KIND__KIND_DELETED || !released)
         disposition = POSTERN__DISPOSITION__DISPOSITION_NONE;
     struct fate fate = {disposition, rank_of(disposition)};
     if (recipient->moved && fate.rank != RANK_NONE)
@@ -75,11 +87,6 @@ enum quarantine_state merge_quarantine(const Postern__Event *event,
     case POSTERN__KIND__KIND_QUARANTINED:
         return QUARANTINE_HELD;
     case POSTERN__KIND__KIND_RELEASED:
-    case POSTERN__KIND__KIND_DELIVERED:
-        // An ordinary delivery says nothing of a quarantine; a release that failed leaves the mail
-        // in it.
-        if (event->kind == POSTERN__KIND__KIND_DELIVERED && event->order.len == 0)
-            return QUARANTINE_NONE;
         return fate.rank == RANK_ENDED ? QUARANTINE_RELEASED : QUARANTINE_NONE;
     case POSTERN__KIND__KIND_DELETED:
         return QUARANTINE_DELETED;
@@ -88,14 +95,16 @@ enum quarantine_state merge_quarantine(const Postern__Event *event,
     }
 }
 
-int merge_accepted(const Postern__Event *event)
+enum origin merge_origin(const Postern__Event *event)
 {
     if (event->kind == POSTERN__KIND__KIND_REFUSED)
-        return 0;
+        return ORIGIN_REJECTED;
+    // What delivery tells of a mail that no ingress gave it, and that is no release, is of its own
+    // making.
     if (event->kind != POSTERN__KIND__KIND_DONE)
-        return 1;
+        return event->ingress > 0 || event->order.len > 0 ? ORIGIN_ACCEPTED : ORIGIN_NOTICE;
     for (size_t i = 0; i < event->n_recipients; i++)
         if (event->recipients[i]->disposition != POSTERN__DISPOSITION__DISPOSITION_REJECTED)
-            return 1;
-    return 0;
+            return ORIGIN_ACCEPTED;
+    return ORIGIN_REJECTED;
 }

@@ -23,8 +23,15 @@ struct fate {
 struct fate merge_fate(const Postern__Event *event, const Postern__EventRecipient *recipient);
 enum quarantine_state merge_quarantine(const Postern__Event *event,
                                        const Postern__EventRecipient *recipient);
-// Did the mail that the event tells of get past 250?
-int merge_accepted(const Postern__Event *event);
+
+// Where the mail comes from. Of several events about one mail the highest counts.
+enum origin {
+    ORIGIN_NOTICE,   // a delivery wrote it itself: a notification about another mail
+    ORIGIN_REJECTED, // it never got its 250
+    ORIGIN_ACCEPTED,
+};
+enum origin merge_origin(const Postern__Event *event);
 
 const char *disposition_name(Postern__Disposition disposition); // "" for none
+int disposition_number(const char *name);                       // -1: there is no such
 const char *kind_name(Postern__Kind kind);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct store_reader *store_reader_open(const char *folder)
 {
@@ -66,7 +67,7 @@ sqlite3 *reader_day(struct store_reader *self, const char *name)
         return self->day;
     database_close(&self->day);
     day_path(self->folder, name, path, sizeof(path));
-    self->day = open_for_reading(path);
+    self->day = access(path, F_OK) == 0 ? open_for_reading(path) : NULL;
     snprintf(self->day_name, sizeof(self->day_name), "%s", name);
     return self->day;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE_ROWS = 200, DAY_MS = 86400000 };
+enum { PAGE_ROWS = 200, DAY_MS = 86400000, SLACK_MS = 60000 };
 
 typedef json_t *row_fn(struct store_reader *reader, sqlite3_stmt *row);
 
@@ -49,16 +49,30 @@ static char *copy_of(const char *text)
     return text ? duplicate(text) : NULL;
 }
 
+// Where the rows come from, newest first by an index whose next column is the id, so that a page
+// ends as soon as it is full: the quarantine, the recipients of one disposition, or all messages.
+static const char *source_of(const struct store_query *query, int quarantine)
+{
+    int chosen = query->message_id || (query->sender && !is_pattern(query->sender)) ||
+                 (query->recipient && !is_pattern(query->recipient));
+    if (quarantine)
+        return " FROM quarantine d CROSS JOIN messages m ON m.id=d.id WHERE d.id<?1 AND d.state=1";
+    if (query->disposition && !chosen)
+        return " FROM recipients d INDEXED BY recipients_disposition"
+               " CROSS JOIN messages m ON m.id=d.id WHERE d.id<?1 AND d.disposition=?9";
+    return " FROM messages m WHERE m.id<?1";
+}
+
 // Only what is asked for stands in the statement, so that SQLite can take the index that fits.
 static char *build_sql(const struct store_query *query, int quarantine)
 {
+    const char *source = source_of(query, quarantine);
+    int joined = strstr(source, " d ") != NULL;
     struct buffer sql;
     buffer_init(&sql);
-    buffer_add_text(&sql, "SELECT " MESSAGE_COLUMNS " FROM messages m WHERE m.id<?1");
-    if (quarantine)
-        buffer_add_text(&sql, " AND m.id IN (SELECT id FROM quarantine WHERE state=1)");
-    else if (!query->rejected)
-        buffer_add_text(&sql, " AND m.accepted=1");
+    buffer_printf(&sql, "SELECT " MESSAGE_COLUMNS "%s", source);
+    if (!quarantine && !query->notices)
+        buffer_add_text(&sql, query->rejected ? " AND m.origin>=1" : " AND m.origin=2");
     if (query->sender)
         buffer_add_text(&sql, is_pattern(query->sender) ? " AND m.sender LIKE ?3 ESCAPE '\\'"
                                                         : " AND m.sender=?3 COLLATE NOCASE");
@@ -69,14 +83,16 @@ static char *build_sql(const struct store_query *query, int quarantine)
         buffer_add_text(&sql, " AND m.message_id IN (?5,'<'||?5||'>')");
     if (query->node)
         buffer_add_text(&sql, " AND m.node=?6");
+    // Of a mail whose first event is still to come the time is not known.
     if (query->since_ms)
-        buffer_add_text(&sql, " AND m.received_ms>=?7");
+        buffer_add_text(&sql, " AND coalesce(m.received_ms,?7)>=?7");
     if (query->until_ms)
-        buffer_add_text(&sql, " AND m.received_ms<=?8");
-    if (query->disposition)
+        buffer_add_text(&sql, " AND coalesce(m.received_ms,?8)<=?8");
+    if (query->disposition && !strstr(source, "d.disposition"))
         buffer_add_text(&sql, " AND EXISTS(SELECT 1 FROM recipients r WHERE r.id=m.id"
                               " AND r.disposition=?9)");
-    buffer_add_text(&sql, " ORDER BY m.id DESC LIMIT ?10");
+    buffer_add_text(&sql, joined ? " GROUP BY d.id ORDER BY d.id DESC LIMIT ?10"
+                                 : " ORDER BY m.id DESC LIMIT ?10");
     buffer_add(&sql, "", 1);
     return sql.data;
 }
@@ -129,14 +145,6 @@ void store_list_close(struct store_list **self_p)
     *self_p = NULL;
 }
 
-static int disposition_number(const char *name)
-{
-    for (int i = 1; *disposition_name((Postern__Disposition)i); i++)
-        if (strcmp(disposition_name((Postern__Disposition)i), name) == 0)
-            return i;
-    return -1;
-}
-
 static void bind_given(sqlite3_stmt *row, int column, const char *text)
 {
     if (text)
@@ -160,6 +168,14 @@ static void bind_query(sqlite3_stmt *row, const struct store_list *self)
     sqlite3_bind_int(row, 10, (int)(self->left < PAGE_ROWS ? self->left : PAGE_ROWS));
 }
 
+// The lowest id of a time.
+static void id_at(int64_t wall_ms, uint8_t ret[ULID_SIZE])
+{
+    memset(ret, 0, ULID_SIZE);
+    for (int i = 0; i < 6; i++)
+        ret[i] = (uint8_t)((uint64_t)wall_ms >> (40 - 8 * i));
+}
+
 static int next_day(struct store_list *self)
 {
     char oldest[DAY_TEXT] = "";
@@ -168,6 +184,8 @@ static int next_day(struct store_list *self)
     if (!reader_day_before(self->reader, self->day, self->day) || strcmp(self->day, oldest) < 0)
         return 0;
     memset(self->before, 0xff, sizeof(self->before));
+    if (self->query.until_ms) // an id is younger than its receipt only where the clock was set back
+        id_at(self->query.until_ms + SLACK_MS, self->before);
     self->day_done = 0;
     return 1;
 }
@@ -197,11 +215,8 @@ static void read_page(struct store_list *self, struct buffer *out)
 
 int store_list_next(struct store_list *self, struct buffer *out)
 {
-    size_t held = buffer_size(out);
-    while (self->left > 0 && buffer_size(out) == held) {
-        if (self->day_done && !next_day(self))
-            return 0;
-        read_page(self, out);
-    }
+    if (self->left == 0 || (self->day_done && !next_day(self)))
+        return 0;
+    read_page(self, out);
     return self->left > 0;
 }

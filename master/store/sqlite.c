@@ -10,6 +10,7 @@
 #include <string.h>
 
 enum {
+    TIME_BYTES = 6,        // of an id
     DAYS_OPEN = 8,         // files kept open; more in one transaction end it early
     EVENTS_KEPT = 2000000, // of the list that `events` reads; the timelines keep everything
 };
@@ -137,16 +138,19 @@ static struct day *find_day(struct store *self, const char *name)
     return found;
 }
 
-// An attempt that never became a mail has no id: it gets one from its place in the stream.
+// An attempt that never became a mail has no id: it gets one from its time and its place in the
+// stream, the same however often it comes.
 static struct ulid invent_id(const struct store_event *at)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
     char text[160];
-    struct ulid id = ulid_new(at->event->time_ms);
+    struct ulid id;
+    for (int i = 0; i < TIME_BYTES; i++)
+        id.bytes[i] = (uint8_t)((uint64_t)at->event->time_ms >> (8 * (TIME_BYTES - 1 - i)));
     int length = snprintf(text, sizeof(text), "%.80s %llx %llx", at->node,
                           (unsigned long long)at->epoch, (unsigned long long)at->sequence);
     SHA256((const uint8_t *)text, (size_t)length, digest);
-    memcpy(id.bytes + 6, digest, ULID_SIZE - 6); // behind the 48 bits of time
+    memcpy(id.bytes + TIME_BYTES, digest, ULID_SIZE - TIME_BYTES);
     return id;
 }
 

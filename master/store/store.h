@@ -51,6 +51,7 @@ struct store_query {
     const char *sender, *recipient, *message_id, *node, *disposition; // NULL: any
     int64_t since_ms, until_ms;                                       // 0: open
     int rejected;   // tries that were rejected, too
+    int notices;    // everything, also the notifications that deliveries wrote
     unsigned limit; // 0: all
 };
 
@@ -60,8 +61,8 @@ struct store_list *store_list_messages(struct store_reader *reader,
                                        const struct store_query *query);
 struct store_list *store_list_quarantine(struct store_reader *reader,
                                          const struct store_query *query);
-// Appends the next rows as JSON texts, each followed by a line feed. 1: there may be more, 0: that
-// was all.
+// Appends the next rows as JSON texts, each followed by a line feed; none when a day had none, so
+// that a long search lets others take their turn. 1: there may be more, 0: that was all.
 int store_list_next(struct store_list *self, struct buffer *out);
 void store_list_close(struct store_list **self);
 

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// postern: the command line. Everything goes through /api/v1 on the master's Unix socket: --socket
+// PATH, --run FOLDER/api.sock, $POSTERN_HOME/run/master/api.sock, /run/postern/api.sock, the first
+// given.
+#include "cli/cli.h"
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMMON "Every command takes --json, --run FOLDER, --socket PATH and --help.\n"
+
+static const struct {
+    const char *name;
+    command_fn *fn;
+    const char *about, *help;
+} commands[] = {
+    {"status", command_status, "processes, spool, queue, lag of the masters",
+     "usage: postern status\n" COMMON},
+    {"messages", command_messages, "every mail and what became of it",
+     "usage: postern messages [--sender A] [--recipient A] [--message-id X] [--node N]\n"
+     "                        [--disposition D] [--since T] [--until T] [--limit N] [--rejected]\n"
+     "       postern messages ID            one mail's timeline\n"
+     "A may be @domain or hold *; T is a date, an RFC 3339 time or seconds ago;\n"
+     "D is delivered, quarantined, rejected, bounced, discarded or deferred.\n"
+     "Newest first, 100 rows; --limit 0 is all. --rejected shows rejected tries, too, --notices\n"
+     "also the notifications that were sent.\n" COMMON},
+    {"events", command_events, "what happens, as it happens",
+     "usage: postern events [--follow] [--after COMMIT] [--limit N]\n" COMMON},
+    {"config", command_config, "the cluster's configuration",
+     "usage: postern config get [DOCUMENT [KEY]]\n"
+     "       postern config set DOCUMENT KEY=VALUE...\n"
+     "       postern config unset DOCUMENT [KEY...]      without KEY the whole document\n"
+     "       postern config export                       all documents as JSON\n"
+     "       postern config apply FILE|- [--replace]     documents that FILE names; all others "
+     "too\n"
+     "       postern config history [--limit N]\n"
+     "       postern config diff [FROM [TO]]             between revisions\n"
+     "       postern config rollback REVISION\n"
+     "Changes take --comment TEXT.\n" COMMON},
+    {"quarantine", command_quarantine, "mail that is held back",
+     "usage: postern quarantine list [--sender A] [--recipient A] [--since T] [--until T] [--limit "
+     "N]\n"
+     "       postern quarantine show ID [--body]\n"
+     "       postern quarantine release ID... [--recipient A] [--again]\n"
+     "       postern quarantine delete ID... [--recipient A]\n"
+     "A mail is released once however often it is asked; --again sends it once more.\n"
+     "Waits 10 s for the outcome; --no-wait does not.\n" COMMON},
+    {"queue", command_queue, "mail that waits for its next try",
+     "usage: postern queue list [--limit N] [--node N]\n"
+     "       postern queue show ID\n"
+     "       postern queue retry ID|--all\n"
+     "       postern queue hold ID                       until it is retried\n"
+     "       postern queue delete ID                     discarded, nobody is told\n" COMMON},
+    {"node", command_node, "who belongs to the cluster",
+     "usage: postern node list\n"
+     "       postern node add NAME KEY [--role worker|monitor]\n"
+     "       postern node remove NAME                    its key can never come back\n" COMMON},
+    {"keygen", command_keygen, "makes a node's key pair",
+     "usage: postern keygen FILE           writes the pair, prints the public key\n"},
+    {"analyze", command_analyze, "examines one message, without any server",
+     "usage: postern analyze FILE [--from A] [--rcpt B] [--client-ip IP] [--helo H] [--dns "
+     "HOST:PORT]\n"
+     "                       [--json]\n"},
+};
+
+static int help(FILE *out)
+{
+    fprintf(out, "usage: postern COMMAND ...\n\n");
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        fprintf(out, "    %-12s %s\n", commands[i].name, commands[i].about);
+    fprintf(out, "\n`postern help COMMAND` tells more. " COMMON);
+    return out == stdout ? 0 : 2;
+}
+
+static int run(size_t i, int argc, char **argv)
+{
+    struct cli cli = {.name = commands[i].name, .help = commands[i].help};
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    int code = commands[i].fn(&cli, argc, argv);
+    curl_global_cleanup();
+    return fflush(stdout) == 0 ? code : 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2)
+        return help(stderr);
+    int asks_help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0;
+    const char *name = asks_help ? argv[2] : argv[1];
+    if (!name)
+        return help(stdout);
+    if (strcmp(name, "--version") == 0)
+        return puts("postern " POSTERN_VERSION) < 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return asks_help ? fputs(commands[i].help, stdout) < 0 : run(i, argc - 2, argv + 2);
+    fprintf(stderr, "postern: there is no command %s\n", name);
+    return help(stderr);
+}

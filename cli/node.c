@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+#include "cli/messages.h"
+#include "core/base/buffer.h"
+#include <stdio.h>
+
+static int node_list(struct cli *self, int argc, char **argv)
+{
+    static const struct column columns[] = {
+        {"NAME", "name", 32, NULL},        {"ROLE", "role", 0, NULL},
+        {"STATE", "state", 0, NULL},       {"SITE", "site", 24, NULL},
+        {"REVISION", "revision", 0, NULL}, {"VERSION", "version", 0, NULL},
+        {"REFUSED", "reason", 80, NULL}};
+    int code;
+    if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
+        return code;
+    if (argc > 0)
+        return cli_misused(self, "list takes no argument");
+    return print_rows(self, "/nodes", columns, ARRAY_LENGTH(columns));
+}
+
+static int node_add(struct cli *self, int argc, char **argv)
+{
+    const char *role = "worker";
+    int code;
+    const struct option_row rows[] = {{"role", &role, NULL}};
+    if (cli_options(self, rows, ARRAY_LENGTH(rows), &argc, argv, &code) < 0)
+        return code;
+    if (argc != 2)
+        return cli_misused(self, "add takes NAME and KEY");
+    json_t *body = json_pack("{s:s, s:s, s:s}", "name", argv[0], "key", argv[1], "role", role);
+    json_t *answer = client_ask(&self->client, "POST", "/nodes", body);
+    if (answer && self->json)
+        print_json(answer);
+    else if (answer)
+        printf("%s is a member now\n", argv[0]);
+    json_decref(body);
+    json_decref(answer);
+    return answer ? 0 : 1;
+}
+
+static int node_remove(struct cli *self, int argc, char **argv)
+{
+    struct buffer path;
+    int code;
+    if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
+        return code;
+    if (argc != 1)
+        return cli_misused(self, "remove takes one NAME");
+    buffer_init(&path);
+    buffer_add_text(&path, "/nodes");
+    path_part(&path, argv[0]);
+    buffer_add(&path, "", 1);
+    json_t *answer = client_ask(&self->client, "DELETE", path.data, NULL);
+    buffer_free(&path);
+    if (answer && self->json)
+        print_json(answer);
+    else if (answer)
+        printf("%s is removed, its key revoked\n", argv[0]);
+    json_decref(answer);
+    return answer ? 0 : 1;
+}
+
+int command_node(struct cli *self, int argc, char **argv)
+{
+    static const struct subcommand rows[] = {
+        {"list", node_list}, {"add", node_add}, {"remove", node_remove}};
+    return cli_choose(self, rows, ARRAY_LENGTH(rows), argc, argv);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+#include "cli/output.h"
+#include <stdio.h>
+
+static void print_degraded(const char *node, const char *without)
+{
+    printf("%s is degraded, without ", node);
+    print_text(without ? without : "");
+    puts("");
+}
+
+static void print_alarm(const char *node, const char *name)
+{
+    printf("ALARM on %s: ", node);
+    print_text(name ? name : "");
+    puts("");
+}
+
+static void print_status(const json_t *status)
+{
+    static const struct column processes[] = {{"PROCESS", "name", 24, NULL},
+                                              {"SLOT", "slot", 0, NULL},
+                                              {"PID", "pid", 0, NULL},
+                                              {"NODE", "node", 32, NULL}};
+    static const struct column nodes[] = {
+        {"NODE", "name", 32, NULL},        {"ROLE", "role", 0, NULL},
+        {"STATE", "state", 0, NULL},       {"SITE", "site", 24, NULL},
+        {"REVISION", "revision", 0, NULL}, {"VERSION", "version", 0, NULL},
+        {"LAG", "lag_events", 0, NULL}};
+    const char *master, *node;
+    json_t *lag, *worker, *alarm;
+    size_t i;
+    printf("master %s, version %s, revision %s\n", text_of(status, "name"),
+           text_of(status, "version"), text_of(status, "revision"));
+    printf("spool %lld, queue %lld, orders open %lld\n",
+           (long long)json_integer_value(json_object_get(status, "spool")),
+           (long long)json_integer_value(json_object_get(status, "queue")),
+           (long long)json_integer_value(json_object_get(status, "orders_open")));
+    json_object_foreach(json_object_get(status, "lag_events"), master, lag) printf(
+        "lag of %s: %lld events, replayed %.2f %%\n", master, (long long)json_integer_value(lag),
+        100 * json_real_value(json_object_get(status, "replayed_share")));
+    json_object_foreach(json_object_get(status, "workers"), node, worker)
+        json_array_foreach(json_object_get(worker, "alarms"), i, alarm)
+            print_alarm(node, json_string_value(alarm));
+    json_object_foreach(json_object_get(status, "workers"), node, worker)
+        json_array_foreach(json_object_get(worker, "degraded"), i, alarm)
+            print_degraded(node, json_string_value(alarm));
+    puts("");
+    print_table(json_object_get(status, "nodes"), nodes, ARRAY_LENGTH(nodes));
+    puts("");
+    print_table(json_object_get(status, "processes"), processes, ARRAY_LENGTH(processes));
+}
+
+int command_status(struct cli *self, int argc, char **argv)
+{
+    int code;
+    if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
+        return code;
+    if (argc > 0)
+        return cli_misused(self, "it takes no argument");
+    json_t *status = client_ask(&self->client, "GET", "/status", NULL);
+    if (!status)
+        return 1;
+    if (self->json)
+        print_json(status);
+    else
+        print_status(status);
+    json_decref(status);
+    return 0;
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/master.h"
+#include "core/base/log.h"
+#include "core/base/loop.h"
+#include "core/bus/control.h"
+#include "core/bus/zap.h"
+#include "master/api.h"
+#include "master/cluster.h"
+#include "master/commands.h"
+#include "master/config.h"
+#include "master/enrol.h"
+#include "master/intake.h"
+#include "master/orders.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TICK_MS = 200, SECOND_TICKS = 5, ANNOUNCE_TICKS = 5, REASON = 512 };
+
+struct failure {
+    char *text;
+    size_t size;
+};
+
+static int fail(const struct failure *failure, const char *what, const char *why)
+{
+    snprintf(failure->text, failure->size, "%s: %s", what, why);
+    return -1;
+}
+
+static void on_outcome(void *context, const char *order)
+{
+    struct master *master = context;
+    orders_ended(master->orders, order);
+}
+
+static void on_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+{
+    struct master *master = context;
+    intake_committed(master, node, epoch, sequence);
+    if (sequence && master->api)
+        api_committed(master->api);
+}
+
+static void add_open_order(void *context, const struct order *order)
+{
+    orders_add(context, order);
+}
+
+static int open_store(struct master *master, const struct failure *failure)
+{
+    char path[256], error[REASON];
+    snprintf(path, sizeof(path), "%s/master", master->conf->state);
+    master->writer =
+        writer_new(master->loop, path, on_committed, on_outcome, master, error, sizeof(error));
+    if (!master->writer)
+        return fail(failure, "store", error);
+    struct writer_databases *databases = writer_databases(master->writer);
+    master->incarnation = store_incarnation(databases->store);
+    json_t *tree = config_tree(databases->cluster);
+    if (!tree)
+        return fail(failure, "configuration", "cluster.db cannot be read");
+    intake_configure(master, tree);
+    if (cluster_open_orders(databases->cluster, add_open_order, master->orders) < 0)
+        return fail(failure, "orders", "cluster.db cannot be read");
+    return 0;
+}
+
+static int open_sockets(struct master *master, const struct failure *failure)
+{
+    static const char *const topics[] = {"result.", "quarantine.", "node.", NULL};
+    const struct nodeconf *conf = master->conf;
+    char path[256];
+    snprintf(path, sizeof(path), "%s/node.key", conf->keys);
+    if (curve_keys_read(path, &master->keys) < 0)
+        return fail(failure, path, strerror(errno));
+    master->zap = zap_new(master->loop);
+    if (!master->zap)
+        return fail(failure, "zap", strerror(errno));
+    master->config = stream_publish(master->loop, 1, conf->bind_publish, &master->keys, NULL);
+    if (!master->config)
+        return fail(failure, conf->bind_publish, strerror(errno));
+    master->control =
+        control_serve(master->loop, conf->bind_control, &master->keys, intake_control, master);
+    if (!master->control)
+        return fail(failure, conf->bind_control, strerror(errno));
+    master->events = stream_subscribe(master->loop, 1, conf->bind_events, &master->keys, NULL,
+                                      topics, intake_event, master);
+    return master->events ? 0 : fail(failure, conf->bind_events, strerror(errno));
+}
+
+static void tick(void *context)
+{
+    struct master *self = context;
+    self->ticks++;
+    intake_tick(self);
+    commands_tick(self->commands);
+    if (self->ticks % SECOND_TICKS == 0) {
+        orders_tick(self->orders);
+        intake_measure(self);
+        api_committed(self->api);
+    }
+    if (self->ticks % ANNOUNCE_TICKS == 0)
+        intake_announce(self);
+    timer_start(self->timer, TICK_MS);
+}
+
+int master_open(struct master *self, char *ret_error, size_t error_size)
+{
+    const struct failure failure = {ret_error, error_size};
+    char error[REASON];
+    self->commands = commands_new(self);
+    self->orders = orders_new(self);
+    if (open_sockets(self, &failure) < 0 || open_store(self, &failure) < 0)
+        return -1;
+    if (enrol_load(self) < 0)
+        return fail(&failure, "members", "cluster.db cannot be read");
+    self->api = api_new(self, error, sizeof(error));
+    if (!self->api)
+        return fail(&failure, "api", error);
+    self->timer = timer_new(self->loop, tick, self);
+    timer_start(self->timer, TICK_MS);
+    return 0;
+}
+
+void master_close(struct master *self)
+{
+    timer_destroy(&self->timer);
+    writer_destroy(&self->writer); // what it had in hand is answered
+    commands_destroy(&self->commands);
+    api_destroy(&self->api);
+    stream_destroy(&self->events);
+    stream_destroy(&self->config);
+    control_destroy(&self->control);
+    zap_destroy(&self->zap);
+    orders_destroy(&self->orders);
+    members_clear(&self->members);
+    curve_keys_wipe(&self->keys);
+    free(self->tree);
+    self->tree = NULL;
+}

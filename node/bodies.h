@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Gives the masters the quarantined mails that lie here, piece by piece, read on the disk thread.
+#include "core/journal/journal.h"
+#include "proto/control.pb-c.h"
+
+struct bodies;
+
+typedef void bodies_send_fn(void *context, unsigned master, const Postern__BodyChunk *chunk);
+
+// Borrows the journal, whose disk thread reads. `state` is the worker's folder.
+struct bodies *bodies_new(struct journal *journal, const char *state, bodies_send_fn *fn,
+                          void *context);
+void bodies_destroy(struct bodies **self);
+void bodies_request(struct bodies *self, unsigned master, const Postern__BodyRequest *request);

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The worker's doors to its masters: for each a DEALER for talk, a PUB for events, a SUB for
+// announcements. Says Hello at each new session and until it is answered.
+#include "core/base/nodeconf.h"
+#include "core/bus/control.h"
+#include "core/bus/keys.h"
+#include "node/outbox.h"
+#include "proto/control.pb-c.h"
+
+struct loop;
+struct uplink;
+
+// A message from a master, unpacked; each valid during the call.
+struct uplink_ops {
+    void (*replay)(void *context, unsigned master, const Postern__ReplayRequest *request);
+    void (*revision)(void *context, unsigned master,
+                     struct span revision); // the one in force there
+    void (*config)(void *context, unsigned master, const Postern__ConfigTree *tree);
+    void (*command)(void *context, unsigned master, const Postern__Command *command);
+    void (*body)(void *context, unsigned master, const Postern__BodyRequest *request);
+    void (*session)(void *context, unsigned master); // it has answered our Hello
+    const char *(*running_revision)(void *context);
+    void *context;
+};
+
+// Borrows conf and outbox. NULL with errno.
+struct uplink *uplink_new(struct loop *loop, const struct nodeconf *conf,
+                          const struct curve_keys *keys, struct outbox *outbox,
+                          const struct uplink_ops *ops);
+void uplink_destroy(struct uplink **self);
+
+void uplink_publish(struct uplink *self, enum topic topic, const Postern__Publication *publication);
+void uplink_heartbeat(struct uplink *self, const char *status); // JSON
+void uplink_hello(struct uplink *self); // to all: something about us changed
+// 0, or -1 with EAGAIN.
+NODISCARD int uplink_send(struct uplink *self, unsigned master, enum control_type type,
+                          const ProtobufCMessage *message);
+int uplink_heard(const struct uplink *self, unsigned master); // within the last 10 s
+unsigned uplink_count(const struct uplink *self);
