@@ -2,6 +2,7 @@
 """A disk that is full, broken or slow; files that rot."""
 
 import errno
+import os
 import subprocess
 
 import pytest
@@ -22,9 +23,11 @@ def fragile():
         yield fresh
 
 
-def taken_again(gateway):
+def taken_again(gateway, record=None):
     """A mail that is accepted and arrives, trying until it is."""
     mail = fresh_mail()
+    if record:
+        record.tried[mail.ident] = mail
     def accepted():
         try:
             return send_mail(gateway.port, mail)[0] == 250
@@ -45,7 +48,7 @@ def test_10_no_space_answers_4xx_and_mail_flows_again_by_itself(fragile):
         except OSError:
             codes.add(0)
     fragile.disk.heal()
-    taken_again(fragile)
+    taken_again(fragile, client.record)
     settle(fragile, client.record).assert_nothing_lost()
     assert all(code in (0, 250, 421, 451, 452) for code in codes), codes
 
@@ -59,10 +62,8 @@ def test_10_a_full_file_system_answers_452_and_drains(tmp_path):
     subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
     try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("POSTERN_TEST_FOLDER", str(mounted))
-            with Gateway() as gateway:
-                fill_and_free(gateway, mounted)
+        with Gateway(worker_state=mounted / "state") as gateway:
+            fill_and_free(gateway, mounted)
     finally:
         subprocess.run(["umount", mounted], check=True)
 
@@ -74,11 +75,13 @@ def fill_and_free(gateway, mounted):
     subprocess.run(["fallocate", "-l", "2G", ballast], check=False, stderr=subprocess.DEVNULL)
     subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=1M", "conv=notrunc,fsync", "oflag=append"],
                    check=False, stderr=subprocess.DEVNULL)
-    refused = eventually(lambda: send_mail(gateway.port, fresh_mail(size=50000))[0] in (421, 451, 452), 20,
-                         "mail to be put off")
-    assert refused
+    def put_off():
+        mail = fresh_mail(size=50000)
+        client.record.tried[mail.ident] = mail
+        return send_mail(gateway.port, mail)[0] in (421, 451, 452)
+    eventually(put_off, 20, "mail to be put off")
     ballast.unlink()
-    taken_again(gateway)
+    taken_again(gateway, client.record)
     settle(gateway, client.record).assert_nothing_lost()
 
 
@@ -93,7 +96,7 @@ def test_11_a_failed_sync_is_never_answered_250(fragile, error):
         code = 0
     assert code != 250
     fragile.disk.heal()
-    taken_again(fragile)
+    taken_again(fragile, client.record)
     checker = settle(fragile, client.record)
     checker.assert_nothing_lost()
     assert fragile.disk.read()["failures"] >= 1
@@ -105,6 +108,17 @@ def test_11_syncs_that_fail_now_and_then_lose_nothing(fragile):
         client.send(count)
         fragile.disk.set(sync_errno=errno.EIO, sync_budget=1)
     client.send(150)
+    settle(fragile, client.record).assert_nothing_lost()
+
+
+def test_1_ingress_killed_at_each_call_to_disk_and_client_loses_nothing(fragile):
+    client = RecordingClient(fragile.port, connections=2, reply_seconds=10)
+    # A mail takes some twenty calls; every sixth place here, each of them with POSTERN_STEP=1.
+    for calls in range(1, 60, int(os.environ.get("POSTERN_STEP", "6"))):
+        fragile.disk.set(kill_after=calls)
+        client.send(client.settled + 3)
+        eventually(lambda: fragile.disk.read()["kill_after"] == 0, 10, "the ingress to be killed")
+    client.send(client.settled + 3)
     settle(fragile, client.record).assert_nothing_lost()
 
 

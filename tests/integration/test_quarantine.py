@@ -54,10 +54,28 @@ def test_a_quarantined_mail_is_released_once_however_often_asked(holding):
     assert len(holding.inbox.having(mail.ident)) == 1
 
 
+def files_of(holding, row):
+    return list((holding.home / "worker/state/quarantine").glob(f"*/{row['id']}"))
+
+
+def test_the_file_of_a_mail_stays_until_it_is_deleted_for_everybody(holding):
+    mail = fresh_mail("spam")
+    mail.recipients.append(b"other-" + mail.recipients[0])
+    row = quarantined(holding, mail)
+    one, other = (address.decode() for address in mail.recipients)
+    holding.command("quarantine", "delete", row["id"], "--recipient", one)
+    assert files_of(holding, row)
+    holding.command("quarantine", "release", row["id"], "--recipient", other)
+    assert holding.inbox.wait_for(mail.ident).original == mail.content()
+    assert files_of(holding, row)
+
+
 def test_a_deleted_mail_cannot_be_released(holding):
     mail = fresh_mail("spam")
     row = quarantined(holding, mail)
+    assert files_of(holding, row)
     holding.command("quarantine", "delete", row["id"])
+    eventually(lambda: not files_of(holding, row), 10, "its file to go")
     try:
         holding.command("quarantine", "release", row["id"])
     except CommandFailed:
@@ -79,7 +97,7 @@ def test_the_quarantine_survives_the_death_of_every_process(holding):
     assert holding.inbox.wait_for(mail.ident).original == mail.content()
 
 
-def test_a_quarantined_mail_makes_no_bounce(holding):
+def test_40_a_quarantined_mail_makes_no_bounce(holding):
     mail = fresh_mail("spam", sender=b"author@example.org")
     quarantined(holding, mail)
     assert not [one for one in holding.inbox.mails() if one.sender == ""]

@@ -75,7 +75,7 @@ def test_one_bad_recipient_of_two_bounces_alone(gateway):
     assert b"Final-Recipient: rfc822; " + mail.recipients[0] not in bounce.content
 
 
-def test_a_bounce_that_cannot_be_delivered_makes_no_bounce(gateway):
+def test_40_a_bounce_that_cannot_be_delivered_makes_no_bounce(gateway):
     gateway.inbox.restart("--rule", "bounce-*=550 5.1.1 No such user")
     mail = fresh_mail("bounce", sender=b"")
     send_mail(gateway.port, mail)
@@ -117,7 +117,7 @@ def test_27_with_dns_dead_mail_is_deferred_not_bounced(gateway):
     gateway.configure({"domain/far.example": {}, "delivery": {**PATIENT, "resolver": "127.0.0.1:1"}})
     mail = fresh_mail(recipient=b"user@far.example")
     send_mail(gateway.port, mail)
-    gateway.wait_disposition(mail, "deferred")
+    gateway.wait_disposition(mail, "deferred", 60)
 
 
 def test_a_deferred_mail_survives_the_end_of_its_delivery(gateway):

@@ -7,7 +7,6 @@ import random
 import signal
 import struct
 import threading
-import time
 
 STAGES = ("ingress", "analyzer", "delivery")
 EVERYTHING = STAGES + ("node", "master")
@@ -16,9 +15,9 @@ EVERYTHING = STAGES + ("node", "master")
 class Disk:
     """Drives the preloaded disk through the file that it maps. Budgets: -1 is every call."""
 
-    LAYOUT = struct.Struct("=IIiIiIQQ")
+    LAYOUT = struct.Struct("=IIiIiIQQi4x")
     FIELDS = ("sync_delay_us", "sync_errno", "sync_budget", "write_errno", "write_budget",
-              "short_writes", "syncs", "failures")
+              "short_writes", "syncs", "failures", "kill_after")
 
     def __init__(self, path, library):
         self.path = path
@@ -41,7 +40,7 @@ class Disk:
     def set(self, **values):
         """Writes single fields in place, so that the counters go on."""
         offset = 0
-        for name, letter in zip(self.FIELDS, self.LAYOUT.format[1:]):
+        for name, letter in zip(self.FIELDS, self.LAYOUT.format[1:-2]):
             if name in values:
                 struct.pack_into("=" + letter, self.memory, offset, values[name])
             offset += struct.calcsize("=" + letter)
@@ -79,7 +78,8 @@ class Killer:
             name = self.random.choice(self.names)
             pids = self.gateway.pids(name)
             if pids and kill_pid(self.random.choice(pids)):
-                self.killed.append((time.time(), name))
+                self.killed.append(name)
+                self.gateway.note_deaths(name)
 
 
 def kill_pid(pid, number=signal.SIGKILL):

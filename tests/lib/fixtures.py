@@ -26,11 +26,19 @@ def pytest_runtest_setup(item):
         pytest.skip("not run: needs root")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    item.failed = report.when == "call" and report.failed
+
+
 @pytest.fixture
-def gateway():
+def gateway(request):
     """A fresh gateway that is this test's alone."""
     with Gateway() as fresh:
         yield fresh
+        if getattr(request.node, "failed", False):
+            fresh.tell_logs()
 
 
 @pytest.fixture(scope="module")

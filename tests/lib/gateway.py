@@ -29,8 +29,10 @@ class CommandFailed(AssertionError):
 
 
 class Gateway:
-    def __init__(self, documents=None, disk=False, disk_programs=None, keep=True, workers_stages=None):
+    def __init__(self, documents=None, disk=False, disk_programs=None, keep=True, workers_stages=None,
+                 worker_state=None):
         self.home = Path(tempfile.mkdtemp(prefix="pt-", dir=os.environ.get("POSTERN_TEST_FOLDER", "/tmp")))
+        self.worker_state = Path(worker_state or self.home / "worker/state")
         ports = free_ports(8)
         self.port, self.metrics_port, self.master_metrics_port = ports[0], ports[6], ports[7]
         self.cluster_ports = ports[2:6]
@@ -44,16 +46,16 @@ class Gateway:
         if disk:
             self.disk = Disk(self.home / "disk", BUILD / "lib" / "faultdisk.so")
         self.children = {}          # name -> Popen, of master and node
+        self.killed = []            # (seconds, name)
         self.keep = keep            # a killed master or node is started again, as by systemd
         self.stopping = threading.Event()
         self.lock = threading.Lock()
 
     # --- life ------------------------------------------------------------------------------
     def start(self):
-        for part in ("master", "worker"):
-            for folder in ("state", "keys"):
-                (self.home / part / folder).mkdir(parents=True, mode=0o700)
-            (self.home / "run" / part).mkdir(parents=True)
+        self.worker_state.mkdir(parents=True, exist_ok=True)
+        for folder in ("master/state", "master/keys", "worker/keys", "run/master", "run/worker"):
+            (self.home / folder).mkdir(parents=True, mode=0o700)
         (self.home / "bin").symlink_to(BUILD / "bin")
         self.inbox.start()
         master_key = self.command("keygen", str(self.home / "master/keys/node.key")).split()[-1]
@@ -73,6 +75,7 @@ class Gateway:
         try:
             return self.start()
         except BaseException:
+            self.tell_logs()
             self.stop()
             raise
 
@@ -110,8 +113,9 @@ class Gateway:
 
     def launch(self, name):
         part = "master" if name == "master" else "worker"
+        state = self.home / "master/state" if name == "master" else self.worker_state
         command = [str(BUILD / "bin" / f"postern-{name}"), "--config", str(self.home / part / "node.conf"),
-                   "--state", str(self.home / part / "state"), "--run", str(self.home / "run" / part)]
+                   "--state", str(state), "--run", str(self.home / "run" / part)]
         environment = dict(os.environ)
         if self.disk:
             environment.update(self.disk.environment(self.disk_programs))
@@ -150,17 +154,23 @@ class Gateway:
         control, publish, events, _ = (f"tcp://127.0.0.1:{port}" for port in self.cluster_ports)
         return "\n".join([
             "name = worker-1", "site = here", "role = worker",
-            f"state = {self.home}/worker/state", f"run = {self.home}/run/worker", f"keys = {self.home}/worker/keys",
+            f"state = {self.worker_state}", f"run = {self.home}/run/worker", f"keys = {self.home}/worker/keys",
             f"smtp = 127.0.0.1:{self.port}", "hostname = mx.test.example",
             f"metrics = 127.0.0.1:{self.metrics_port}",
             "master", "    name = master-a", f"    control = {control}", f"    publish = {publish}",
             f"    events = {events}", f'    key = "{master_key}"', ""])
 
     def configure(self, changes):
-        """Applies documents over those in force."""
+        """Applies documents over those in force; the worker runs them when this returns."""
         file = self.home / "apply.json"
         file.write_text(json.dumps(changes))
-        return self.command("config", "apply", str(file))
+        said = self.command("config", "apply", str(file))
+        if self.pids("node"):
+            def runs():
+                nodes = self.ask("node", "list")
+                return len({node["revision"] for node in nodes}) == 1
+            eventually(runs, 20, "the worker to run the configuration")
+        return said
 
     # --- asking ----------------------------------------------------------------------------
     def command(self, *arguments, seconds=30):
@@ -193,6 +203,15 @@ class Gateway:
             return None
         return eventually(told, seconds, f"{mail.ident} to be {disposition}", pause=0.1)
 
+    def held_for(self, finding):
+        """Idents of the mails in quarantine with that finding, as far as the master knows them now."""
+        try:
+            rows = json.loads(self.command("quarantine", "list", "--limit", "0", "--json", seconds=5))
+        except (CommandFailed, ValueError, subprocess.TimeoutExpired):
+            return []  # it may be stopped
+        return [row["message_id"].strip("<>").partition("@")[0] for row in rows
+                if any(one["name"] == finding for one in row["findings"])]
+
     def master_answers(self):
         try:
             return self.ask("status") is not None
@@ -219,7 +238,16 @@ class Gateway:
         """Sends the signal to the processes of that name; returns their pids."""
         pids = self.pids(name, slot)
         assert pids, f"no postern-{name} to signal"
-        return [pid for pid in pids if kill_pid(pid, number)]
+        hit = [pid for pid in pids if kill_pid(pid, number)]
+        self.note_deaths(name)
+        return hit
+
+    def note_deaths(self, name):
+        self.killed.append((time.time(), name))
+
+    def deaths(self):
+        """When deliveries were killed (seconds): what was in the next hop's hands then may repeat."""
+        return [at for at, name in self.killed if name == "delivery"]
 
     def kill_everything(self):
         """SIGKILL to all processes at once, as a power button would."""
@@ -228,6 +256,12 @@ class Gateway:
                 for name in EVERYTHING:
                     for pid in self.pids(name):
                         kill_pid(pid)
+                    self.note_deaths(name)
+
+    def tell_logs(self, lines=60):
+        """Prints the ends of the logs: pytest shows them beside a failure."""
+        for log in sorted(self.home.glob("*.log")):
+            print(f"== {log.name}", *log.read_text(errors="replace").splitlines()[-lines:], sep="\n")
 
     def log(self, name):
         return (self.home / f"{name}.log").read_text(errors="replace")

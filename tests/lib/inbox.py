@@ -14,9 +14,10 @@ TOOL = Path(__file__).resolve().parent.parent / "tools" / "inbox.py"
 
 
 class Taken:
-    """One mail as the next hop took it."""
+    """One mail as the next hop took it, `at` that time (seconds)."""
 
-    def __init__(self, raw):
+    def __init__(self, raw, at=0.0):
+        self.at = at
         head, self.recipients = [], []
         rest = raw
         while rest.startswith(b"X-Envelope-"):
@@ -66,7 +67,7 @@ class Inbox:
         """All mails so far, oldest first."""
         for name in os.listdir(self.folder):
             if not name.startswith(".") and name not in self.cache:
-                self.cache[name] = Taken((self.folder / name).read_bytes())
+                self.cache[name] = Taken((self.folder / name).read_bytes(), int(name.partition("-")[0]) / 1e9)
         return [self.cache[name] for name in sorted(self.cache)]
 
     def count(self):

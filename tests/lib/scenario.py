@@ -11,10 +11,16 @@ from tests.lib.waiting import eventually
 def settle(gateway, record, seconds=120):
     """Waits until every clean mail that was acknowledged has arrived; the checker."""
     checker = Checker(record, gateway.inbox)
+    def all_there():
+        if checker.missing():
+            checker.held = gateway.held_for("analyzer-died")
+        return not checker.missing()
     try:
-        eventually(lambda: not checker.missing(), seconds, "all acknowledged mails", pause=0.2)
+        eventually(all_there, seconds, "all acknowledged mails", pause=0.5)
     except AssertionError:
         print("missing:", checker.missing()[:20])
+    if checker.held:
+        print("held, for two analyzers died on them:", checker.held)
     return checker
 
 

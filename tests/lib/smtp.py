@@ -11,8 +11,8 @@ from tests.lib.messages import Mail
 class Dialogue:
     """A session by hand: says bytes, reads replies. Used where the exact words are the test."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=15.0, banner=True):
-        self.socket = socket.create_connection((host, port), timeout=timeout)
+    def __init__(self, port, host="127.0.0.1", timeout=15.0, banner=True, source=None):
+        self.socket = socket.create_connection((host, port), timeout=timeout, source_address=source and (source, 0))
         self.file = self.socket.makefile("rb")
         self.banner = self.reply() if banner else None
 
@@ -45,8 +45,7 @@ class Dialogue:
 
     def command(self, line):
         """Says a command, returns the reply's code."""
-        self.send(line.encode() if isinstance(line, str) else line)
-        self.send(b"\r\n")
+        self.send((line.encode() if isinstance(line, str) else line) + b"\r\n")
         return self.reply()[0]
 
     def start_mail(self, sender="sender@client.example", recipient="user@example.org"):
@@ -65,7 +64,9 @@ def send_mail(port, mail, timeout=40.0):
     """One mail on its own connection: the final reply as (code, text)."""
     with Dialogue(port, timeout=timeout) as session:
         session.command("EHLO client.example")
-        session.command(b"MAIL FROM:<" + mail.sender + b">")
+        code = session.command(b"MAIL FROM:<" + mail.sender + b">")
+        if code != 250:
+            return code, "MAIL"
         for recipient in mail.recipients:
             code = session.command(b"RCPT TO:<" + recipient + b">")
             if code != 250:

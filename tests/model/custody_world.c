@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/model/custody_world.h"
+#include "tests/model/custody_world_internal.h"
 
 #include "core/journal/record.h"
 #include "mail/spooled.h"
@@ -11,89 +11,16 @@
 #include <string.h>
 
 const char *const rule_names[RULES] = {
-    "sync-before-durable", "report",        "wait-for-reports", "keep-outcome-until-ack",
-    "incarnation-check",   "custody-first", "done-stays-done",  "count-durably",
+    "sync-before-durable",  "report",
+    "wait-for-reports",     "keep-outcome-until-ack",
+    "incarnation-check",    "custody-first",
+    "done-stays-done",      "count-durably",
+    "end-synced-first",     "abandoned-synced-first",
+    "failed-batch-again",   "commit-on-open",
+    "end-outlives-message",
 };
 
-enum { RECORDS_MOST = 4096, FRAMES_MOST = 4096, JOBS_MOST = 256 };
-
-struct entry_on_disk {
-    unsigned type;
-    uint8_t *bytes;
-    uint32_t size;
-    enum { NEW, WRITTEN, DURABLE, FAILED_SYNC } state;
-    journal_fn *fn;
-    void *context;
-    int gone; // released and unlinked, or lost
-};
-
-struct frame {
-    enum bus_type type;
-    uint8_t *bytes;
-    size_t size;
-};
-
-struct pipe {
-    struct frame frames[FRAMES_MOST];
-    size_t first, last;
-};
-
-// One recipient of one mail at a delivery.
-struct entry {
-    unsigned mail, recipient;
-    enum { JOB, ENDED } kind;
-    enum { NOTHING, DELIVERED, DEFERRED, QUARANTINED } what;
-    int durable; // in its journal
-    int unacknowledged;
-    uint64_t told; // ingress incarnation that was told
-};
-
-struct process {
-    int alive, stopped;
-    uint64_t incarnation;
-    uint64_t heard; // newest ingress incarnation that said Hello
-    struct pipe in, out;
-    struct entry entries[JOBS_MOST];
-    size_t entry_count;
-    struct {
-        unsigned mail, attempt;
-        uint64_t sender;
-        int begun;
-    } analysing[64];
-    size_t analysing_count;
-};
-
-enum fate { CLEAN, SPAM, REFUSED, MIXED, DROPPED, DEADLY, FATES };
-
-struct post {
-    struct ulid id;
-    enum fate fate;
-    unsigned recipients;
-    enum { UNSENT, WAITING, ACCEPTED, REJECTED, PUT_OFF, CLOSED, LEFT } client;
-    struct mail *mail;
-    unsigned accepted[RECIPIENTS_MOST]; // by the next hop
-    unsigned window[RECIPIENTS_MOST];   // repeats allowed
-    unsigned kept[RECIPIENTS_MOST];     // quarantined, or deferred for good
-    unsigned done[RECIPIENTS_MOST];     // durable done events
-    unsigned deaths;
-};
-
-struct world {
-    uint64_t random;
-    int64_t now;
-    int without, trace;
-    struct custody *custody;
-    uint64_t ingress;
-    struct entry_on_disk records[RECORDS_MOST];
-    size_t record_count;
-    struct process analyzers[ANALYZERS], deliveries[DELIVERIES];
-    struct post posts[MAILS_MOST];
-    unsigned mails, faults, hidden;
-    uint64_t next_incarnation;
-    struct result *result;
-};
-
-static uint64_t draw(struct world *self, uint64_t below)
+uint64_t world_draw(struct world *self, uint64_t below)
 {
     self->random ^= self->random << 13;
     self->random ^= self->random >> 7;
@@ -101,7 +28,7 @@ static uint64_t draw(struct world *self, uint64_t below)
     return below ? (self->random * 0x2545F4914F6CDD1DULL >> 33) % below : 0;
 }
 
-static void say(const struct world *self, const char *format, ...)
+void world_say(const struct world *self, const char *format, ...)
 {
     if (!self->trace)
         return;
@@ -112,7 +39,7 @@ static void say(const struct world *self, const char *format, ...)
     putchar('\n');
 }
 
-static void broken(struct world *self, const char *format, ...)
+void world_broken(struct world *self, const char *format, ...)
 {
     if (self->result->broken[0])
         return;
@@ -122,46 +49,17 @@ static void broken(struct world *self, const char *format, ...)
     va_end(list);
 }
 
-static int off(const struct world *self, enum rule rule)
+int world_off(const struct world *self, enum rule rule)
 {
     return self->without == (int)rule;
 }
 
-static struct post *post_of(struct world *self, const ProtobufCBinaryData *id)
+struct post *world_post_of(struct world *self, const ProtobufCBinaryData *id)
 {
     for (unsigned i = 0; i < self->mails; i++)
         if (id->len == ULID_SIZE && memcmp(self->posts[i].id.bytes, id->data, ULID_SIZE) == 0)
             return &self->posts[i];
     return NULL;
-}
-
-// -- pipes
-
-static void pipe_add(struct pipe *pipe, enum bus_type type, const ProtobufCMessage *message)
-{
-    if (pipe->last == FRAMES_MOST) {
-        memmove(pipe->frames, pipe->frames + pipe->first,
-                (pipe->last - pipe->first) * sizeof(pipe->frames[0]));
-        pipe->last -= pipe->first;
-        pipe->first = 0;
-    }
-    struct frame *frame = &pipe->frames[pipe->last++];
-    frame->type = type;
-    frame->size = protobuf_c_message_get_packed_size(message);
-    frame->bytes = allocate(frame->size + 1);
-    protobuf_c_message_pack(message, frame->bytes);
-}
-
-static struct frame *pipe_take(struct pipe *pipe)
-{
-    return pipe->first < pipe->last ? &pipe->frames[pipe->first++] : NULL;
-}
-
-static void pipe_clear(struct pipe *pipe)
-{
-    for (; pipe->first < pipe->last; pipe->first++)
-        free(pipe->frames[pipe->first].bytes);
-    pipe->first = pipe->last = 0;
 }
 
 // -- custody's actions, simulated
@@ -180,7 +78,8 @@ static int sim_append(void *io, unsigned type, const struct iovec *pieces, int c
                       journal_fn *fn, void *context, struct position *ret_where)
 {
     struct world *self = io;
-    if (self->record_count == RECORDS_MOST || (type == RECORD_MESSAGE && draw(self, 40) == 0)) {
+    if (self->record_count == RECORDS_MOST ||
+        (type == RECORD_MESSAGE && world_draw(self, 40) == 0)) {
         errno = ENOSPC;
         return -1;
     }
@@ -209,15 +108,17 @@ static void sim_release(void *io, struct position where)
 // Unlinked at once: the harshest reading of "may go". The end goes with it, the message first.
 static void sim_release_ended(void *io, struct position ended, struct position end)
 {
-    sim_release(io, ended);
+    if (!world_off(io, RULE_END_OUTLIVES)) // else the end goes alone, as far as the disk knows
+        sim_release(io, ended);
     sim_release(io, end);
 }
 
 static void sim_release_after(void *io, struct position ended, struct position end)
 {
     struct world *self = io;
-    // What a failed sync left is void once a later segment says so.
-    if (self->records[ended.offset / 8].state == FAILED_SYNC)
+    // What a failed sync left is void once a later segment says so durably.
+    if (self->records[ended.offset / 8].state == FAILED_SYNC &&
+        self->records[end.offset / 8].state == DURABLE)
         sim_release(io, ended);
     sim_release(io, end);
 }
@@ -229,12 +130,13 @@ static void sim_committed(void *io, struct position where, const void *event, si
 
 static void check_given(struct world *self, const Postern__DeliveryJob *job)
 {
-    struct post *post = post_of(self, &job->id);
-    if (self->records[job->place->offset / 8].state != DURABLE && !off(self, RULE_SYNC))
-        broken(self, "mail %ld given to a delivery before it was durable", post - self->posts);
+    struct post *post = world_post_of(self, &job->id);
+    if (self->records[job->place->offset / 8].state != DURABLE && !world_off(self, RULE_SYNC))
+        world_broken(self, "mail %ld given to a delivery before it was durable",
+                     post - self->posts);
     if (post->client == REJECTED || post->client == PUT_OFF)
-        broken(self, "mail %ld given to a delivery though its client was refused",
-               post - self->posts);
+        world_broken(self, "mail %ld given to a delivery though its client was refused",
+                     post - self->posts);
 }
 
 static struct process *process_at(struct world *self, enum stage stage, unsigned slot)
@@ -253,7 +155,7 @@ static int sim_send(void *io, enum stage stage, unsigned slot, enum bus_type typ
     }
     if (type == BUS_DELIVERY_JOB) {
         check_given(self, (const Postern__DeliveryJob *)message);
-        if (draw(self, 60) == 0)
+        if (world_draw(self, 60) == 0)
             return 0; // lost in a living pipe
     }
     pipe_add(&process->in, type, message);
@@ -269,7 +171,7 @@ static uint64_t sim_existing(void *io, enum stage stage)
 {
     struct world *self = io;
     if (stage == STAGE_DELIVERY)
-        return off(self, RULE_WAIT_REPORTS) ? 0 : (1u << DELIVERIES) - 1;
+        return world_off(self, RULE_WAIT_REPORTS) ? 0 : (1u << DELIVERIES) - 1;
     return (1u << ANALYZERS) - 1;
 }
 
@@ -295,17 +197,43 @@ static void count_done(struct world *self, const struct entry_on_disk *record)
     if (record->type != RECORD_DONE)
         return;
     Postern__Event *event = postern__event__unpack(NULL, record->size, record->bytes);
-    struct post *post = post_of(self, &event->id);
+    struct post *post = world_post_of(self, &event->id);
     for (size_t i = 0; i < event->n_recipients; i++)
         if (++post->done[event->recipients[i]->recipient] > 1)
-            broken(self, "mail %ld recipient %u ended twice", post - self->posts,
-                   event->recipients[i]->recipient);
+            world_broken(self, "mail %ld recipient %u ended twice", post - self->posts,
+                         event->recipients[i]->recipient);
     postern__event__free_unpacked(event, NULL);
+}
+
+// Says that a record is durable although nothing was synced.
+static void say_too_soon(struct world *self, size_t at)
+{
+    struct entry_on_disk *record = &self->records[at];
+    int soon = world_off(self, RULE_SYNC) ||
+               (world_off(self, RULE_DONE_SYNCED) && record->type == RECORD_DONE) ||
+               (world_off(self, RULE_ABANDONED) && record->type == RECORD_ABANDONED);
+    journal_fn *fn = record->fn;
+    if (!soon || !fn)
+        return;
+    record->fn = NULL;
+    fn(record->context, JOURNAL_DURABLE, position_of(self, at));
+}
+
+static void sync_record(struct world *self, size_t at, int fails)
+{
+    struct entry_on_disk *record = &self->records[at];
+    int hidden = world_off(self, RULE_REWRITE) && record->type != RECORD_MESSAGE;
+    record->state = fails ? FAILED_SYNC : DURABLE;
+    if (!fails)
+        count_done(self, record);
+    if (record->fn)
+        record->fn(record->context, fails && !hidden ? JOURNAL_FAILED : JOURNAL_DURABLE,
+                   position_of(self, at));
 }
 
 static void disk_step(struct world *self)
 {
-    int fails = self->faults > 0 && draw(self, 60) == 0;
+    int fails = self->faults > 0 && world_draw(self, 60) == 0;
     size_t end = self->record_count;
     for (size_t i = 0; i < end; i++) {
         struct entry_on_disk *record = &self->records[i];
@@ -313,308 +241,16 @@ static void disk_step(struct world *self)
             record->state = WRITTEN;
             if (record->fn)
                 record->fn(record->context, JOURNAL_WRITTEN, position_of(self, i));
-            if (off(self, RULE_SYNC) && record->fn) { // says durable, syncs never
-                journal_fn *fn = record->fn;
-                record->fn = NULL;
-                fn(record->context, JOURNAL_DURABLE, position_of(self, i));
-            }
-        } else if (record->state == WRITTEN && !off(self, RULE_SYNC)) {
-            record->state = fails ? FAILED_SYNC : DURABLE;
-            if (!fails)
-                count_done(self, record);
-            if (record->fn)
-                record->fn(record->context, fails ? JOURNAL_FAILED : JOURNAL_DURABLE,
-                           position_of(self, i));
+            say_too_soon(self, i);
+        } else if (record->state == WRITTEN && !world_off(self, RULE_SYNC)) {
+            sync_record(self, i, fails);
         }
     }
     if (fails)
         self->faults--;
 }
 
-// -- analyzers
-
-static Postern__Action action_of(const struct post *post, unsigned recipient)
-{
-    switch (post->fate) {
-    case SPAM:
-        return POSTERN__ACTION__ACTION_QUARANTINE;
-    case REFUSED:
-        return POSTERN__ACTION__ACTION_REJECT;
-    case DROPPED:
-        return POSTERN__ACTION__ACTION_DISCARD;
-    case MIXED:
-        return recipient % 2 ? POSTERN__ACTION__ACTION_REJECT : POSTERN__ACTION__ACTION_ACCEPT;
-    default:
-        return POSTERN__ACTION__ACTION_ACCEPT;
-    }
-}
-
-static void welcome(struct world *self, struct process *process, enum stage stage, unsigned slot,
-                    const Postern__Hello *hello, unsigned credit)
-{
-    Postern__Welcome message = POSTERN__WELCOME__INIT;
-    Postern__Holding rows[JOBS_MOST], *pointers[JOBS_MOST];
-    uint32_t recipients[JOBS_MOST];
-    message.stage = stage;
-    message.slot = slot;
-    message.incarnation = process->incarnation;
-    message.to = hello->incarnation;
-    message.round = hello->round;
-    message.credit = credit;
-    message.last = 1;
-    for (size_t i = 0; i < process->entry_count && stage == STAGE_DELIVERY; i++) {
-        const struct entry *entry = &process->entries[i];
-        if (entry->kind == ENDED && !entry->unacknowledged)
-            continue;
-        if (off(self, RULE_REPORT) && entry->durable)
-            continue;
-        Postern__Holding *row = pointers[message.n_holding] = &rows[message.n_holding];
-        postern__holding__init(row);
-        row->id = (ProtobufCBinaryData){ULID_SIZE, self->posts[entry->mail].id.bytes};
-        recipients[message.n_holding] = entry->recipient;
-        row->n_recipients = 1;
-        row->recipients = &recipients[message.n_holding++];
-    }
-    message.holding = pointers;
-    pipe_add(&process->out, BUS_WELCOME, &message.base);
-}
-
-static void die(struct world *self, struct process *process);
-
-static void analyzer_read(struct world *self, unsigned slot)
-{
-    struct process *process = &self->analyzers[slot];
-    struct frame *frame = pipe_take(&process->in);
-    if (!frame)
-        return;
-    if (frame->type == BUS_HELLO) {
-        Postern__Hello *hello = postern__hello__unpack(NULL, frame->size, frame->bytes);
-        process->heard = hello->incarnation;
-        welcome(self, process, STAGE_ANALYZER, slot, hello, 4);
-        postern__hello__free_unpacked(hello, NULL);
-    } else {
-        Postern__AnalyzerJob *job = postern__analyzer_job__unpack(NULL, frame->size, frame->bytes);
-        if (job->receiver == process->incarnation && job->sender == process->heard) {
-            size_t at = process->analysing_count++;
-            process->analysing[at].mail = (unsigned)(post_of(self, &job->id) - self->posts);
-            process->analysing[at].attempt = job->attempt;
-            process->analysing[at].sender = job->sender;
-            process->analysing[at].begun = 0;
-        }
-        postern__analyzer_job__free_unpacked(job, NULL);
-    }
-    free(frame->bytes);
-}
-
-static void send_begun(struct world *self, struct process *process, size_t at)
-{
-    Postern__AnalyzerBegun begun = POSTERN__ANALYZER_BEGUN__INIT;
-    begun.id = (ProtobufCBinaryData){ULID_SIZE, self->posts[process->analysing[at].mail].id.bytes};
-    begun.attempt = process->analysing[at].attempt;
-    begun.receiver = process->analysing[at].sender;
-    begun.sender = process->incarnation;
-    pipe_add(&process->out, BUS_ANALYZER_BEGUN, &begun.base);
-    process->analysing[at].begun = 1;
-}
-
-static void send_verdict(struct world *self, struct process *process, size_t at)
-{
-    struct post *post = &self->posts[process->analysing[at].mail];
-    Postern__Verdict verdict = POSTERN__VERDICT__INIT;
-    Postern__RecipientVerdict rows[RECIPIENTS_MOST], *pointers[RECIPIENTS_MOST];
-    for (unsigned i = 0; i < post->recipients; i++) {
-        postern__recipient_verdict__init(&rows[i]);
-        rows[i].recipient = i;
-        rows[i].action = action_of(post, i);
-        pointers[i] = &rows[i];
-    }
-    verdict.id = (ProtobufCBinaryData){ULID_SIZE, post->id.bytes};
-    verdict.attempt = process->analysing[at].attempt;
-    verdict.receiver = process->analysing[at].sender;
-    verdict.sender = process->incarnation;
-    verdict.n_recipients = post->recipients;
-    verdict.recipients = pointers;
-    pipe_add(&process->out, BUS_VERDICT, &verdict.base);
-    process->analysing[at] = process->analysing[--process->analysing_count];
-}
-
-static void analyzer_step(struct world *self, unsigned slot)
-{
-    struct process *process = &self->analyzers[slot];
-    if (process->analysing_count == 0 || draw(self, 3) == 0) {
-        analyzer_read(self, slot);
-        return;
-    }
-    size_t at = draw(self, process->analysing_count);
-    struct post *post = &self->posts[process->analysing[at].mail];
-    if (!process->analysing[at].begun) {
-        send_begun(self, process, at);
-    } else if (post->fate == DEADLY) {
-        say(self, "mail %ld kills analyzer %u", post - self->posts, slot);
-        // A death goes uncounted with each crash of ingress, and when a stopped one wakes to an old
-        // job.
-        if (++post->deaths > 2 + self->hidden)
-            broken(self, "mail %ld killed %u analyzers", post - self->posts, post->deaths);
-        die(self, process);
-    } else {
-        send_verdict(self, process, at);
-    }
-}
-
-// -- deliveries
-
-static struct entry *entry_of(struct process *process, unsigned mail, unsigned recipient)
-{
-    for (size_t i = 0; i < process->entry_count; i++)
-        if (process->entries[i].mail == mail && process->entries[i].recipient == recipient)
-            return &process->entries[i];
-    return NULL;
-}
-
-static void take_job(struct world *self, struct process *process, const Postern__DeliveryJob *job)
-{
-    if ((job->receiver != process->incarnation || job->sender != process->heard) &&
-        !off(self, RULE_INCARNATION))
-        return;
-    unsigned mail = (unsigned)(post_of(self, &job->id) - self->posts);
-    for (size_t i = 0; i < job->n_recipients; i++) {
-        if (process->entry_count == JOBS_MOST)
-            return;
-        struct entry *entry = &process->entries[process->entry_count++];
-        *entry = (struct entry){.mail = mail, .recipient = job->recipients[i], .kind = JOB};
-        entry->what = job->action == POSTERN__ACTION__ACTION_QUARANTINE ? QUARANTINED : DELIVERED;
-    }
-}
-
-static void acknowledge(struct world *self, struct process *process, const Postern__OutcomeAck *ack)
-{
-    if (ack->receiver != process->incarnation)
-        return;
-    unsigned mail = (unsigned)(post_of(self, &ack->id) - self->posts);
-    for (size_t i = 0; i < ack->n_recipients; i++) {
-        struct entry *entry = entry_of(process, mail, ack->recipients[i]);
-        if (entry && entry->kind == ENDED)
-            *entry = process->entries[--process->entry_count];
-    }
-}
-
-static void delivery_read(struct world *self, unsigned slot)
-{
-    struct process *process = &self->deliveries[slot];
-    struct frame *frame = pipe_take(&process->in);
-    if (!frame)
-        return;
-    ProtobufCMessage *message = NULL;
-    if (frame->type == BUS_HELLO) {
-        Postern__Hello *hello = postern__hello__unpack(NULL, frame->size, frame->bytes);
-        process->heard = hello->incarnation;
-        welcome(self, process, STAGE_DELIVERY, slot, hello, 8);
-        message = &hello->base;
-    } else if (frame->type == BUS_DELIVERY_JOB) {
-        Postern__DeliveryJob *job = postern__delivery_job__unpack(NULL, frame->size, frame->bytes);
-        take_job(self, process, job);
-        message = &job->base;
-    } else if (frame->type == BUS_OUTCOME_ACK) {
-        Postern__OutcomeAck *ack = postern__outcome_ack__unpack(NULL, frame->size, frame->bytes);
-        acknowledge(self, process, ack);
-        message = &ack->base;
-    }
-    protobuf_c_message_free_unpacked(message, NULL);
-    free(frame->bytes);
-}
-
-static void accept_copy(struct world *self, struct post *post, unsigned recipient)
-{
-    if (post->accepted[recipient]++ > post->window[recipient])
-        broken(self,
-               "mail %ld recipient %u delivered twice, and no delivery died with a 250 in hand",
-               post - self->posts, recipient);
-    if (post->accepted[recipient] > 1)
-        self->result->duplicates++;
-}
-
-// Deferred stands for all that delivery takes over: held durably, the end is its own affair.
-static void work(struct world *self, unsigned slot, struct entry *entry)
-{
-    struct post *post = &self->posts[entry->mail];
-    if (entry->what == DELIVERED && draw(self, 4) == 0)
-        entry->what = DEFERRED;
-    entry->kind = ENDED;
-    entry->unacknowledged = 1;
-    say(self, "delivery %u: mail %u recipient %u ends as %d", slot, entry->mail, entry->recipient,
-        (int)entry->what);
-    if (entry->what == DELIVERED) {
-        accept_copy(self, post, entry->recipient);
-    } else if (!off(self, RULE_CUSTODY_FIRST)) {
-        entry->durable = 1;
-        post->kept[entry->recipient]++;
-    }
-}
-
-static void send_outcome(struct world *self, struct process *process, unsigned slot,
-                         struct entry *entry)
-{
-    static const Postern__Disposition dispositions[] = {
-        POSTERN__DISPOSITION__DISPOSITION_NONE, POSTERN__DISPOSITION__DISPOSITION_DELIVERED,
-        POSTERN__DISPOSITION__DISPOSITION_DEFERRED, POSTERN__DISPOSITION__DISPOSITION_QUARANTINED};
-    Postern__RecipientOutcome row = POSTERN__RECIPIENT_OUTCOME__INIT, *rows[] = {&row};
-    row.recipient = entry->recipient;
-    row.disposition = dispositions[entry->what];
-    Postern__Outcome outcome = POSTERN__OUTCOME__INIT;
-    outcome.id = (ProtobufCBinaryData){ULID_SIZE, self->posts[entry->mail].id.bytes};
-    outcome.delivery = slot;
-    outcome.sender = process->incarnation;
-    outcome.receiver = process->heard;
-    outcome.n_recipients = 1;
-    outcome.recipients = rows;
-    pipe_add(&process->out, BUS_OUTCOME, &outcome.base);
-    entry->told = process->heard;
-    if (off(self, RULE_KEEP_OUTCOME))
-        *entry = process->entries[--process->entry_count];
-}
-
-static void delivery_step(struct world *self, unsigned slot)
-{
-    struct process *process = &self->deliveries[slot];
-    if (process->entry_count == 0 || draw(self, 2) == 0) {
-        delivery_read(self, slot);
-        return;
-    }
-    struct entry *entry = &process->entries[draw(self, process->entry_count)];
-    if (entry->kind == JOB)
-        work(self, slot, entry);
-    else if (entry->unacknowledged && process->heard && entry->told != process->heard)
-        send_outcome(self, process, slot, entry);
-    else if (entry->unacknowledged && draw(self, 20) == 0)
-        entry->told = 0; // offered again after a while
-}
-
 // -- life and death
-
-static void die(struct world *self, struct process *process)
-{
-    self->result->kills++;
-    process->alive = process->stopped = 0;
-    process->analysing_count = 0;
-    pipe_clear(&process->in);
-    if (draw(self, 2))
-        pipe_clear(&process->out); // what it had said may or may not arrive
-    size_t kept = 0;
-    for (size_t i = 0; i < process->entry_count; i++) {
-        struct entry *entry = &process->entries[i];
-        if (entry->kind == ENDED && entry->what == DELIVERED) {
-            struct post *post = &self->posts[entry->mail];
-            if (post->done[entry->recipient] == 0)
-                post->window[entry->recipient]++;
-        }
-        if (entry->durable) {
-            entry->told = 0;
-            process->entries[kept++] = *entry;
-        }
-    }
-    process->entry_count = kept;
-}
-
 static void rise(struct world *self, enum stage stage, unsigned slot)
 {
     struct process *process = process_at(self, stage, slot);
@@ -661,8 +297,8 @@ static void answered(void *context, enum answer answer, const char *text)
 
 static void client_step(struct world *self)
 {
-    struct post *post = &self->posts[draw(self, self->mails)];
-    if (post->client == WAITING && draw(self, 8) == 0) {
+    struct post *post = &self->posts[world_draw(self, self->mails)];
+    if (post->client == WAITING && world_draw(self, 8) == 0) {
         custody_forget(post->mail);
         post->client = LEFT;
     }
@@ -695,9 +331,11 @@ static void crash_disk(struct world *self, int power)
         record->fn = NULL;
         if (record->state == DURABLE)
             continue;
-        if (record->state == NEW || (power && draw(self, 2)) ||
-            (record->state == FAILED_SYNC && draw(self, 2)))
+        if (record->state == NEW || (power && world_draw(self, 2)) ||
+            (record->state == FAILED_SYNC && world_draw(self, 2)))
             record->gone = 1;
+        else if (world_off(self, RULE_COMMIT_REPLAY))
+            continue; // read, but still not durable
         else if (!record->gone && record->state == WRITTEN)
             count_done(self, record); // appended anew and committed when the journal is opened
         record->state = DURABLE;
@@ -706,8 +344,8 @@ static void crash_disk(struct world *self, int power)
 
 static void restart_ingress(struct world *self)
 {
-    int power = (int)draw(self, 2);
-    say(self, "ingress dies%s", power ? ", the power fails" : "");
+    int power = (int)world_draw(self, 2);
+    world_say(self, "ingress dies%s", power ? ", the power fails" : "");
     self->result->kills++;
     self->hidden++;
     for (unsigned i = 0; i < self->mails; i++)
@@ -724,8 +362,8 @@ static void restart_ingress(struct world *self)
     size_t end = self->record_count;
     for (size_t i = 0; i < end; i++) {
         struct entry_on_disk *record = &self->records[i];
-        if (record->gone || (off(self, RULE_REPLAY_DONE) && record->type == RECORD_DONE) ||
-            (off(self, RULE_REPLAY_COUNT) && record->type == RECORD_ATTEMPT))
+        if (record->gone || (world_off(self, RULE_REPLAY_DONE) && record->type == RECORD_DONE) ||
+            (world_off(self, RULE_REPLAY_COUNT) && record->type == RECORD_ATTEMPT))
             continue;
         custody_replay(self->custody, record->type, position_of(self, i), record->bytes);
     }
@@ -742,29 +380,29 @@ static void process_step(struct world *self, enum stage stage, unsigned slot)
 {
     struct process *process = process_at(self, stage, slot);
     if (!process->alive) {
-        if (draw(self, 4) == 0)
+        if (world_draw(self, 4) == 0)
             rise(self, stage, slot);
     } else if (process->stopped) {
-        process->stopped = draw(self, 20) != 0;
-    } else if (self->faults > 0 && draw(self, 60) == 0) {
+        process->stopped = world_draw(self, 20) != 0;
+    } else if (self->faults > 0 && world_draw(self, 60) == 0) {
         self->faults--;
-        say(self, "%s %u dies", stage_name(stage), slot);
-        die(self, process);
-    } else if (self->faults > 0 && draw(self, 200) == 0) {
+        world_say(self, "%s %u dies", stage_name(stage), slot);
+        world_die(self, process);
+    } else if (self->faults > 0 && world_draw(self, 200) == 0) {
         process->stopped = 1;
         self->hidden++;
     } else if (stage == STAGE_ANALYZER) {
-        analyzer_step(self, slot);
+        world_analyzer_step(self, slot);
     } else {
-        delivery_step(self, slot);
+        world_delivery_step(self, slot);
     }
 }
 
 static void step(struct world *self)
 {
-    self->now += (int64_t)draw(self, 20);
-    unsigned slot = (unsigned)draw(self, ANALYZERS);
-    switch (draw(self, 8)) {
+    self->now += (int64_t)world_draw(self, 20);
+    unsigned slot = (unsigned)world_draw(self, ANALYZERS);
+    switch (world_draw(self, 8)) {
     case 0:
         client_step(self);
         break;
@@ -787,7 +425,7 @@ static void step(struct world *self)
         custody_tick(self->custody);
         break;
     default:
-        if (self->faults > 0 && draw(self, 40) == 0) {
+        if (self->faults > 0 && world_draw(self, 40) == 0) {
             self->faults--;
             restart_ingress(self);
         }
@@ -821,13 +459,13 @@ static void check_books(struct world *self)
             self->result->put_off++;
         for (unsigned r = 0; r < post->recipients && post->client == ACCEPTED; r++) {
             if (post->accepted[r] == 0 && post->kept[r] == 0 && post->fate != DROPPED)
-                broken(self, "mail %u recipient %u was answered 250 and is lost", i, r);
+                world_broken(self, "mail %u recipient %u was answered 250 and is lost", i, r);
             if (post->accepted[r] > 0 && post->fate == SPAM)
-                broken(self, "mail %u recipient %u is spam and was delivered", i, r);
+                world_broken(self, "mail %u recipient %u is spam and was delivered", i, r);
             if (must_end_as_copy(post, r) &&
                 post->accepted[r] + post->kept[r] > 1 + post->window[r])
-                broken(self, "mail %u recipient %u ended %u times", i, r,
-                       post->accepted[r] + post->kept[r]);
+                world_broken(self, "mail %u recipient %u ended %u times", i, r,
+                             post->accepted[r] + post->kept[r]);
         }
     }
 }
@@ -846,8 +484,8 @@ void world_run(uint64_t seed, unsigned mails, unsigned faults, int without, int 
     self->faults = faults;
     for (unsigned i = 0; i < mails; i++) {
         self->posts[i].id = ulid_new(self->now);
-        self->posts[i].fate = draw(self, 2) ? CLEAN : (enum fate)draw(self, FATES);
-        self->posts[i].recipients = 1 + (unsigned)draw(self, RECIPIENTS_MOST);
+        self->posts[i].fate = world_draw(self, 2) ? CLEAN : (enum fate)world_draw(self, FATES);
+        self->posts[i].recipients = 1 + (unsigned)world_draw(self, RECIPIENTS_MOST);
     }
     self->ingress = ++self->next_incarnation;
     self->custody = custody_new(&sim_ops, self, 0, self->ingress, &sim_limits);
@@ -858,7 +496,7 @@ void world_run(uint64_t seed, unsigned mails, unsigned faults, int without, int 
             break;
     }
     if (!ret->broken[0] && custody_count(self->custody) > 0)
-        broken(self, "%zu mails never ended", custody_count(self->custody));
+        world_broken(self, "%zu mails never ended", custody_count(self->custody));
     check_books(self);
     custody_destroy(&self->custody);
     for (unsigned i = 0; i < ANALYZERS; i++) {

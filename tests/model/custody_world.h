@@ -19,6 +19,11 @@ enum rule {
     RULE_CUSTODY_FIRST, // deferred and quarantined are durable before that outcome leaves
     RULE_REPLAY_DONE,   // what is done stays done
     RULE_REPLAY_COUNT,  // deaths are counted durably
+    RULE_DONE_SYNCED,   // 550 and acknowledgement leave once the end is durable
+    RULE_ABANDONED,     // 451 for a failed sync leaves once that is durable
+    RULE_REWRITE,       // what else stood in a failed batch is appended again
+    RULE_COMMIT_REPLAY, // what replay finds above the last commit is committed before anyone acts
+    RULE_END_OUTLIVES,  // an end stays until the message it ends is unlinked
     RULES
 };
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // A disk that is slow, broken or full, for tests: preloaded into a daemon, it stands before the
-// calls that write and sync. What it does is read from a small mapped file (FAULTDISK_CONTROL), so
-// a test changes it while the daemon runs. FAULTDISK_PROGRAMS (names separated by commas) limits it
-// to some programs.
+// calls that write and sync. It can also end the process at the n-th of its calls to disk or
+// client. What it does is read from a small mapped file (FAULTDISK_CONTROL), so a test changes it
+// while the daemon runs. FAULTDISK_PROGRAMS (names separated by commas) limits it to some programs.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -26,6 +28,7 @@ struct control {
     _Atomic uint32_t short_writes;
     _Atomic uint64_t syncs;
     _Atomic uint64_t failures;
+    _Atomic int32_t kill_after; // calls; 0: never
 };
 
 static struct control idle;
@@ -39,6 +42,8 @@ static ssize_t (*real_writev)(int, const struct iovec *, int);
 static ssize_t (*real_pwritev)(int, const struct iovec *, int, off_t);
 static int (*real_fallocate)(int, int, off_t, off_t);
 static int (*real_posix_fallocate)(int, off_t, off_t);
+static ssize_t (*real_send)(int, const void *, size_t, int);
+static ssize_t (*real_recv)(int, void *, size_t, int);
 
 static int is_meant(const char *programs)
 {
@@ -62,6 +67,8 @@ __attribute__((constructor)) static void prepare(void)
     real_pwritev = dlsym(RTLD_NEXT, "pwritev");
     real_fallocate = dlsym(RTLD_NEXT, "fallocate");
     real_posix_fallocate = dlsym(RTLD_NEXT, "posix_fallocate");
+    real_send = dlsym(RTLD_NEXT, "send");
+    real_recv = dlsym(RTLD_NEXT, "recv");
     const char *path = getenv("FAULTDISK_CONTROL");
     const char *programs = getenv("FAULTDISK_PROGRAMS");
     if (!path || (programs && !is_meant(programs)))
@@ -86,8 +93,20 @@ static int spend(_Atomic int32_t *budget)
     return left < 0;
 }
 
+static void count_call(void)
+{
+    int32_t left = atomic_load(&control->kill_after);
+    while (left > 0)
+        if (atomic_compare_exchange_weak(&control->kill_after, &left, left - 1)) {
+            if (left == 1)
+                kill(getpid(), SIGKILL);
+            return;
+        }
+}
+
 static int sync_fails(void)
 {
+    count_call();
     uint32_t delay = atomic_load(&control->sync_delay_us);
     atomic_fetch_add(&control->syncs, 1);
     if (delay) {
@@ -107,6 +126,7 @@ static int write_fails(int fd)
 {
     int error = (int)atomic_load(&control->write_errno);
     struct stat status;
+    count_call();
     if (!error || fd <= STDERR_FILENO || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
         return 0;
     if (!spend(&control->write_budget))
@@ -163,4 +183,16 @@ int fallocate(int fd, int mode, off_t at, off_t size)
 int posix_fallocate(int fd, off_t at, off_t size)
 {
     return write_fails(fd) ? errno : real_posix_fallocate(fd, at, size);
+}
+
+ssize_t send(int fd, const void *data, size_t size, int flags)
+{
+    count_call();
+    return real_send(fd, data, size, flags);
+}
+
+ssize_t recv(int fd, void *data, size_t size, int flags)
+{
+    count_call();
+    return real_recv(fd, data, size, flags);
 }

@@ -3,6 +3,7 @@
 
 // A queue in a world of its own: a journal in memory whose records become durable when told to, an
 // ingress that listens, a next hop that is the test itself.
+#include "core/base/log.h"
 #include "core/journal/record.h"
 #include "delivery/queue.h"
 #include "delivery/queued.h"
@@ -26,6 +27,7 @@ struct world_record {
     uint32_t size;
     journal_fn *fn;
     void *context;
+    int was_durable; // at any time
     size_t outlives; // record + 1 that it must outlive, 0: none
 };
 
@@ -292,6 +294,7 @@ static inline void world_start(struct world *self)
         if (record->life == LIFE_LOST)
             continue;
         record->life = LIFE_DURABLE;
+        record->was_durable = 1;
         record->outlives = 0;
         queue_replay(self->queue, record->type, where, record->payload);
     }
@@ -334,6 +337,7 @@ static inline void world_commit_one(struct world *self, size_t at)
 {
     struct world_record *record = &self->records[at];
     record->life = LIFE_DURABLE;
+    record->was_durable = 1;
     record->fn(record->context, JOURNAL_DURABLE,
                (struct position){1, (uint32_t)(at + 1), record->size});
 }

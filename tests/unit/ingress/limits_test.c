@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ingress/aging.h"
-#include "ingress/greylist.h"
 #include "ingress/limits.h"
 
 #include <setjmp.h>
@@ -75,33 +74,26 @@ static void aging_is_bounded_and_keeps_what_is_used(void **state)
     aging_destroy(&aging);
 }
 
-static const int64_t day = 24 * 3600 * 1000;
-
-static void a_triple_must_come_back(void **state)
+static void workers_know_what_a_client_spent_elsewhere(void **state)
 {
     (void)state;
-    struct greylist *list = greylist_new(100);
-    struct span sender = span_of("a@client.example"), recipient = span_of("b@example.org");
-    assert_false(greylist_passes(list, "192.0.2.1", sender, recipient, 60, 1000));
-    assert_false(greylist_passes(list, "192.0.2.1", sender, recipient, 60, 60999));
-    assert_false(greylist_passes(list, "192.0.2.1", sender, span_of("c@example.org"), 60, 61000));
-    assert_false(greylist_passes(list, "198.51.100.1", sender, recipient, 60, 61000));
-    assert_true(greylist_passes(list, "192.0.2.200", sender, span_of("B@Example.org"), 60, 61000));
-    assert_true(greylist_passes(list, "192.0.2.1", sender, recipient, 60, 61000 + 35 * day));
-    assert_true(greylist_passes(list, "192.0.2.1", sender, recipient, 60, 61000 + 70 * day));
-    assert_false(greylist_passes(list, "192.0.2.1", sender, recipient, 60, 61000 + 107 * day));
-    greylist_destroy(&list);
-}
-
-static void a_triple_that_came_too_late_begins_anew(void **state)
-{
-    (void)state;
-    struct greylist *list = greylist_new(100);
-    struct span none = {"", 0}, recipient = span_of("b@example.org");
-    assert_false(greylist_passes(list, "192.0.2.1", none, recipient, 60, 1000));
-    assert_false(greylist_passes(list, "192.0.2.1", none, recipient, 60, 2000 + day));
-    assert_true(greylist_passes(list, "192.0.2.1", none, recipient, 60, 62000 + day));
-    greylist_destroy(&list);
+    struct limits *here = limits_new();
+    struct limits_spent spent[4];
+    assert_int_equal(limits_spent(here, spent, 4), 0);
+    for (int i = 0; i < 3; i++)
+        assert_true(limits_message(here, "192.0.2.1", 6, 1000));
+    assert_true(limits_message(here, "192.0.2.2", 6, 1000));
+    assert_int_equal(limits_spent(here, spent, 1), 1);
+    assert_int_equal(limits_spent(here, spent + 1, 3), 1);
+    assert_int_equal(limits_spent(here, spent, 4), 0); // told once
+    assert_int_equal(spent[0].spent_us + spent[1].spent_us, 40 * 1000 * 1000);
+    // Elsewhere it spent two, so five of six are gone; one more here, meanwhile, makes six.
+    assert_true(limits_message(here, "192.0.2.1", 6, 1000));
+    struct limits_spent all = {.key = {192, 0, 2, 1}, .key_size = 4, .spent_us = 50 * 1000 * 1000};
+    limits_learn(here, &all, 1000);
+    assert_false(limits_message(here, "192.0.2.1", 6, 1000));
+    assert_true(limits_message(here, "192.0.2.1", 6, 11000));
+    limits_destroy(&here);
 }
 
 int main(void)
@@ -111,8 +103,7 @@ int main(void)
         cmocka_unit_test(connections_are_counted_per_client),
         cmocka_unit_test(a_rate_lets_a_minutes_worth_through_at_once),
         cmocka_unit_test(aging_is_bounded_and_keeps_what_is_used),
-        cmocka_unit_test(a_triple_must_come_back),
-        cmocka_unit_test(a_triple_that_came_too_late_begins_anew),
+        cmocka_unit_test(workers_know_what_a_client_spent_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

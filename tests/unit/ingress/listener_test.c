@@ -209,7 +209,7 @@ static void a_mail_is_taken(void **state)
     assert_int_equal(listener_count(bench.listener), 1);
     talk(&caller, "EHLO client.example\r\n", "250 ");
     talk(&caller, start, "354 ");
-    talk(&caller, "x\r\n.\r\n", "250 2.0.0 Ok: queued as ID");
+    talk(&caller, "x\r\n.\r\n", "250 2.0.0 Ok: queued as 01HF");
     talk(&caller, "QUIT\r\n", "221 ");
     talk(&caller, "", "");
     assert_int_equal(bench.spool.committed, 1);

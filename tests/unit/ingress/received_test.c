@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "ingress/hops.h"
+#include "ingress/header_gauge.h"
 #include "ingress/received.h"
 
 #include <setjmp.h>
@@ -60,38 +60,62 @@ static void the_field_tells_how_the_mail_came(void **state)
 
 static const struct {
     const char *message;
-    unsigned count;
-    int body;
+    unsigned hops, fields;
+    uint64_t size;
+    int over;
 } headers[] = {
-    {"Received: a\r\n\r\nReceived: b\r\n", 1, 1},
-    {"received: a\r\nRECEIVED: b\r\n\tReceived: folded\r\nX-Received: c\r\n", 2, 0},
-    {"Receive: a\r\nReceivedd: b\r\nRe\r\nReceived\r\n", 0, 0},
-    {"\r\nReceived: a\r\n", 0, 1},
-    {"", 0, 0},
+    {"Received: a\r\n\r\nReceived: b\r\n", 1, 1, 13, 1},
+    {"received: a\r\nRECEIVED \t: b\r\n\tReceived: folded\r\nX-Received: c\r\n", 2, 3, 62, 0},
+    {"Receive: a\r\nReceivedd: b\r\nReceived\r\nReceived: c\r\n", 0, 2, 26, 1},
+    {"To: a\r\n \r\nCc: b\r\n", 0, 2, 17, 0},
+    {"To: a\r\nno field: b\r\nCc: b\r\n", 0, 1, 7, 1},
+    {"To: a\r\n: b\r\n", 0, 1, 7, 1},
+    {"To: a\r\nt\xc3\xb6: b\r\n", 0, 1, 7, 1},
+    {"line\r\nline\r\n", 0, 0, 0, 1},
+    {"\nReceived: a\n", 0, 0, 0, 1},
+    {"\r\nReceived: a\r\n", 0, 0, 0, 1},
+    {"", 0, 0, 0, 0},
 };
 
-static void received_fields_are_counted_in_the_header_only(void **state)
+static void the_header_is_measured_in_any_pieces(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(headers); i++)
         for (size_t piece = 1; piece < 20; piece++) {
-            struct hops hops = {0};
+            struct header_gauge gauge = {0};
             struct span rest = span_of(headers[i].message);
             while (rest.size) {
                 size_t size = rest.size < piece ? rest.size : piece;
-                hops_feed(&hops, (struct span){rest.data, size});
+                header_gauge_feed(&gauge, (struct span){rest.data, size});
                 rest = (struct span){rest.data + size, rest.size - size};
             }
-            assert_int_equal(hops.count, headers[i].count);
-            assert_int_equal(hops.body, headers[i].body);
+            assert_int_equal(gauge.hops, headers[i].hops);
+            assert_int_equal(gauge.fields, headers[i].fields);
+            assert_int_equal(gauge.size, headers[i].size);
+            assert_int_equal(gauge.place == HEADER_OVER, headers[i].over);
         }
+}
+
+static void what_goes_on_like_a_name_for_ever_is_no_header(void **state)
+{
+    (void)state;
+    static const char text[] = "To: a\r\n";
+    struct header_gauge gauge = {0};
+    header_gauge_feed(&gauge, (struct span){text, sizeof(text) - 1});
+    for (unsigned i = 0; i < 1000; i++)
+        header_gauge_feed(&gauge, span_of("x"));
+    header_gauge_feed(&gauge, span_of(": "));
+    assert_int_equal(gauge.place, HEADER_OVER);
+    assert_int_equal(gauge.fields, 1);
+    assert_int_equal(gauge.size, sizeof(text) - 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_field_tells_how_the_mail_came),
-        cmocka_unit_test(received_fields_are_counted_in_the_header_only),
+        cmocka_unit_test(the_header_is_measured_in_any_pieces),
+        cmocka_unit_test(what_goes_on_like_a_name_for_ever_is_no_header),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

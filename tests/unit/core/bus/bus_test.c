@@ -7,6 +7,7 @@
 #include "tests/unit/core/bus/spin.h"
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <zmq.h>
 
@@ -218,6 +219,27 @@ static uint32_t fill(struct process *from)
     return count;
 }
 
+static void test_peer_that_came_without_descriptors_is_found_later(void **state)
+{
+    struct world *world = *state;
+    char folder[80];
+    snprintf(folder, sizeof(folder), "%s/analyzer", world->run);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    assert_int_equal(bus_watch(world->ingress.bus, STAGE_ANALYZER, on_peer), 0);
+    start(world, &world->analyzer, STAGE_ANALYZER);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    spin_for(world->loop, QUIET_MS);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(world->ingress.appeared, 0);
+    wait_positive(world, &world->ingress.present[0]);
+    assert_int_equal(say(&world->ingress, STAGE_ANALYZER, 0, 0), 0);
+    wait_positive(world, &world->analyzer.received);
+}
+
 static void test_new_incarnation_gets_nothing_meant_for_the_old(void **state)
 {
     struct world *world = *state;
@@ -421,6 +443,7 @@ int main(void)
         BUS_TEST(test_absent_peer_is_eagain),
         BUS_TEST(test_name_of_a_killed_process_is_not_present),
         BUS_TEST(test_restarted_peer_is_found_again),
+        BUS_TEST(test_peer_that_came_without_descriptors_is_found_later),
         BUS_TEST(test_new_incarnation_gets_nothing_meant_for_the_old),
         BUS_TEST(test_full_pipe_keeps_what_it_took),
         BUS_TEST(test_adopted_slot_is_received_for),

@@ -158,12 +158,15 @@ static void a_restart_finds_its_place_and_drops_what_was_appended_twice(void **s
     for (size_t i = 0; i < ARRAY_LENGTH(found); i++)
         assert_int_equal(producer_found(&producer, found[i].epoch, &found[i].record),
                          found[i].kept);
-    const struct producer_master remembered = {"key of a", 4, EPOCH, 3},
-                                 stranger = {"other", 4, EPOCH, 5};
+    const struct producer_master remembered = {"key of a", 4, EPOCH, 3, 0},
+                                 stranger = {"other", 4, EPOCH, 5, 0};
     producer_remember(&producer, &remembered);
     producer_remember(&producer, &stranger);
     assert_int_equal(producer.epoch, EPOCH);
     assert_int_equal(producer.last, 5);
+    assert_int_equal(producer.masters[0].upto, 3);         // to be told to the master
+    assert_int_equal(producer_acknowledged(&producer), 0); // which may be another by now
+    producer_hello(&producer, 0, 4, EPOCH, 3);
     assert_int_equal(producer_acknowledged(&producer), 3);
     struct position gone;
     int trimmed = 0;
