@@ -55,11 +55,8 @@ function(postern_program name)
     cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
     get_filename_component(folder ${CMAKE_CURRENT_SOURCE_DIR} NAME)
     postern_library(${folder}_parts SOURCES ${ARG_SOURCES} LINKS ${ARG_LINKS})
-    # A program is linked once all that it stands on is there.
-    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/main.c AND EXISTS ${CMAKE_SOURCE_DIR}/core/journal/journal.c)
-        add_executable(${name} main.c)
-        target_link_libraries(${name} PRIVATE postern_flags ${folder}_parts)
-    endif()
+    add_executable(${name} main.c)
+    target_link_libraries(${name} PRIVATE postern_flags ${folder}_parts)
 endfunction()
 
 # postern_unit_test(path_test.c LINKS ...)

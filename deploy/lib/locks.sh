@@ -5,7 +5,27 @@
 holders_of() {
     local real
     real=$(realpath -m "$home")
-    find /proc/[0-9]*/fd -mindepth 1 -maxdepth 1 -lname "$real/$1" 2>/dev/null | cut -d / -f 3 | sort -un
+    {
+        find /proc/[0-9]*/fd -mindepth 1 -maxdepth 1 -lname "$real/$1" 2>/dev/null | cut -d / -f 3
+        programs_of "$real/$1"
+    } | sort -un
+}
+
+# Postern's programs let nobody look into them, not even their own user (they are not dumpable): they are known by the
+# state and slot that they were started with.
+programs_of() {
+    local file words i state slot stage
+    for file in /proc/[0-9]*/cmdline; do
+        { mapfile -d '' -t words <"$file"; } 2>/dev/null || continue
+        stage=${words[0]-} stage=${stage##*/} state='' slot=0/
+        [[ $stage == postern-?* ]] || continue
+        for ((i = 1; i < ${#words[@]}; i++)); do
+            [[ ${words[i]} != --state ]] || state=${words[i + 1]-}
+            [[ ${words[i]} != --slot ]] || slot=${words[i + 1]-}/
+        done
+        [[ $stage != postern-master ]] || slot=''
+        [[ $(realpath -m "$state/${stage#postern-}/${slot}lock") != $1 ]] || cut -d / -f 3 <<<"$file"
+    done
 }
 
 running() { [[ -n $(holders_of "$1") ]]; }
