@@ -33,6 +33,8 @@ struct custody_ops {
     uint64_t (*existing)(void *io, enum stage stage); // slots that have a folder, a bit each
     // The message has ended and nobody will ask for its bytes again.
     void (*ended)(void *io, const Postern__Envelope *envelope);
+    // An analyzer examined the message, once.
+    void (*judged)(void *io, const Postern__Envelope *envelope, const Postern__Verdict *verdict);
 };
 
 struct custody_limits {

@@ -196,6 +196,7 @@ void custody_verdict(struct custody *self, Postern__Verdict *verdict)
             if (job->recipient_count == 0 && job->incarnation == verdict->sender) {
                 job_end(job);
                 mail->verdict = verdict;
+                self->ops->judged(self->io, mail->envelope, verdict);
                 mail_decide(mail);
                 analysis_next(self);
                 return;

@@ -12,8 +12,9 @@ struct redis;
 
 struct greylist *greylist_new(size_t most);
 void greylist_destroy(struct greylist **self);
-// Asks this one from now on; NULL: nobody. Borrowed.
-void greylist_share(struct greylist *self, struct redis *redis);
+// Asks this one from now on; NULL: nobody. Borrowed. `by_standing`: clients that all workers
+// together know as good pass.
+void greylist_share(struct greylist *self, struct redis *redis, int by_standing);
 
 // 1: the triple tried before, at least `delay_s` ago; 0: it is to try again later. A triple that
 // passed stays known for 36 days since its last use, one that did not come back is forgotten after

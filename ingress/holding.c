@@ -93,6 +93,25 @@ static void ended(void *io, const Postern__Envelope *envelope)
     big_file_unlink(self->journal, self->big_folder, name);
 }
 
+// A mail that was only not examined to its end (no score, but a limit) tells nothing of its client,
+// nor does one that was merely tagged.
+static void judged(void *io, const Postern__Envelope *envelope, const Postern__Verdict *verdict)
+{
+    struct holding *self = io;
+    char client[64];
+    size_t size = envelope->client_address.len;
+    if (!self->judged || !verdict->n_recipients || size >= sizeof(client))
+        return;
+    memcpy(client, envelope->client_address.data, size);
+    client[size] = 0;
+    Postern__Action action = verdict->recipients[0]->action;
+    if (action == POSTERN__ACTION__ACTION_ACCEPT)
+        self->judged(self->judged_context, client, 0);
+    else if (verdict->score > 0 && (action == POSTERN__ACTION__ACTION_REJECT ||
+                                    action == POSTERN__ACTION__ACTION_QUARANTINE))
+        self->judged(self->judged_context, client, 1);
+}
+
 static const struct custody_ops real_ops = {
     .now_ms = now_ms,
     .append = append,
@@ -104,6 +123,7 @@ static const struct custody_ops real_ops = {
     .locked = locked,
     .existing = existing,
     .ended = ended,
+    .judged = judged,
 };
 
 // -- opening

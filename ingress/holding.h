@@ -10,7 +10,12 @@
 struct loop;
 struct feed;
 
+// The verdict on a mail of that client, if it says anything of the client.
+typedef void holding_judged_fn(void *context, const char *client, int bad);
+
 struct holding {
+    holding_judged_fn *judged; // NULL: nobody wants to know
+    void *judged_context;
     struct slot slot;
     struct loop *loop;
     struct bus *bus;

@@ -4,6 +4,7 @@
 #include "ingress/aging.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,14 @@ size_t client_key(const char *address, uint8_t ret_key[CLIENT_KEY_MOST])
     }
     memcpy(ret_key, bytes, 8);
     return 8;
+}
+
+void client_name(const char *prefix, const uint8_t *key, size_t size,
+                 char ret_name[CLIENT_NAME_SIZE])
+{
+    size_t at = (size_t)snprintf(ret_name, CLIENT_NAME_SIZE - 2 * CLIENT_KEY_MOST, "%s", prefix);
+    for (size_t byte = 0; byte < size; byte++, at += 2)
+        snprintf(ret_name + at, 3, "%02x", key[byte]);
 }
 
 struct limits *limits_new(void)

@@ -5,10 +5,13 @@
 // or an IPv6 /64.
 #include "core/base/base.h"
 
-enum { CLIENT_KEY_MOST = 8 };
+enum { CLIENT_KEY_MOST = 8, CLIENT_NAME_SIZE = 48 };
 
 // The client's key. Returns its size.
 size_t client_key(const char *address, uint8_t ret_key[CLIENT_KEY_MOST]);
+// Its name in Redis: a short prefix, then the key in hexadecimal.
+void client_name(const char *prefix, const uint8_t *key, size_t size,
+                 char ret_name[CLIENT_NAME_SIZE]);
 
 struct limits;
 struct limits *limits_new(void);

@@ -8,6 +8,7 @@
 #include "ingress/greylist.h"
 #include "ingress/limits.h"
 #include "ingress/listener_state.h"
+#include "ingress/reputation.h"
 #include "ingress/sharing.h"
 #include "mail/settings.h"
 
@@ -28,6 +29,7 @@ enum {
     ACCEPTS_PER_TURN = 64, // others are to have their turn, too
     STARVED_MS = 200,      // rest when descriptors have run out
     GREYLIST_MOST = 200000,
+    REPUTATION_MOST = 100000,
     KEPT_DESCRIPTORS = 500,
 };
 
@@ -180,7 +182,9 @@ struct listener *listener_new(const struct listener_options *options, char *ret_
     self->most = connections_most();
     self->shared.limits = limits_new();
     self->shared.greylist = greylist_new(GREYLIST_MOST);
-    self->sharing = sharing_new(self->loop, self->shared.greylist, self->shared.limits);
+    self->shared.reputation = reputation_new(REPUTATION_MOST);
+    self->sharing = sharing_new(self->loop, self->shared.greylist, self->shared.limits,
+                                self->shared.reputation);
     sharing_settings(self->sharing, self->shared.settings);
     self->shared.refused = options->refused;
     self->shared.refused_context = options->refused_context;
@@ -213,6 +217,7 @@ void listener_destroy(struct listener **self)
     sharing_destroy(&listener->sharing);
     limits_destroy(&listener->shared.limits);
     greylist_destroy(&listener->shared.greylist);
+    reputation_destroy(&listener->shared.reputation);
     settings_release(&listener->shared.settings);
     tls_release(&listener->tls);
     free(listener);
@@ -259,6 +264,11 @@ int listener_settings(struct listener *self, struct settings *settings, char *re
     int result = load_certificate(self, ret_error, error_size);
     update_watches(self);
     return result;
+}
+
+void listener_judged(struct listener *self, const char *client, int bad)
+{
+    reputation_note(self->shared.reputation, client, bad);
 }
 
 unsigned listener_count(const struct listener *self)

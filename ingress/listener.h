@@ -43,4 +43,6 @@ void listener_drain(struct listener *self, void (*done)(void *context), void *co
 // cannot be used: the old one stays, the rest is taken.
 NODISCARD int listener_settings(struct listener *self, struct settings *settings, char *ret_error,
                                 size_t error_size);
+// What an analyzer thought of a mail of that client.
+void listener_judged(struct listener *self, const char *client, int bad);
 unsigned listener_count(const struct listener *self); // open connections

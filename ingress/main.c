@@ -62,6 +62,11 @@ static void settings_changed(void *context, struct settings *settings)
         log_error("certificate.refused", "reason=\"%s\"", error);
 }
 
+static void judged(void *context, const char *client, int bad)
+{
+    listener_judged(((struct ingress *)context)->listener, client, bad);
+}
+
 static void open_sockets(struct ingress *self)
 {
     const struct process *process = &self->process;
@@ -170,12 +175,14 @@ int main(int argc, char **argv)
                            own->big_folder);
     self.refusals = refusals_new(self.loop, own);
     open_listener(&self);
+    stage_on_judged(self.stage, judged, &self);
     loop_on_signal(self.loop, SIGTERM, terminate, &self);
     loop_on_signal(self.loop, SIGINT, terminate, &self);
     process_watchdog(self.loop);
     log_info("started", "slot=%u sockets=%u", own->slot.number, self.fd_count);
     loop_run(self.loop);
 
+    stage_on_judged(self.stage, NULL, NULL);
     fd_server_destroy(&self.fd_server);
     listener_destroy(&self.listener);
     refusals_flush(self.refusals);

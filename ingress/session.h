@@ -9,6 +9,7 @@ struct settings;
 struct spool;
 struct limits;
 struct greylist;
+struct reputation;
 struct metric;
 struct session;
 
@@ -21,6 +22,7 @@ struct session_shared {
     struct spool *spool;
     struct limits *limits;
     struct greylist *greylist;
+    struct reputation *reputation;
     int tls;      // STARTTLS can be offered
     int draining; // no new transactions
     void (*refused)(void *context, const char *client, const char *helo, struct span sender,

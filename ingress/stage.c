@@ -204,6 +204,8 @@ static void adopt(struct stage_of_ingress *self, unsigned number)
         return;
     }
     log_info("slot.adopted", "slot=%u custody=%zu", number, custody_count(holding->custody));
+    holding->judged = self->holdings[0]->judged;
+    holding->judged_context = self->holdings[0]->judged_context;
     self->holdings[self->count++] = holding;
     introduce(self, holding);
 }
@@ -337,6 +339,14 @@ void stage_destroy(struct stage_of_ingress **stage)
     bus_destroy(&self->bus);
     settings_release(&self->settings);
     free(self);
+}
+
+void stage_on_judged(struct stage_of_ingress *self, holding_judged_fn *fn, void *context)
+{
+    for (unsigned i = 0; i < self->count; i++) {
+        self->holdings[i]->judged = fn;
+        self->holdings[i]->judged_context = context;
+    }
 }
 
 struct holding *stage_own(struct stage_of_ingress *self)

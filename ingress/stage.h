@@ -15,6 +15,8 @@ typedef void stage_settings_fn(void *context, struct settings *settings);
 struct stage_of_ingress *stage_new(struct loop *loop, const char *state, const char *run,
                                    struct slot *slot, struct settings *settings,
                                    stage_settings_fn *fn, void *context);
+// Tells `fn` of each verdict from now on.
+void stage_on_judged(struct stage_of_ingress *self, holding_judged_fn *fn, void *context);
 void stage_destroy(struct stage_of_ingress **self);
 struct holding *stage_own(struct stage_of_ingress *self);
 // Custody that has not ended, over all journals.

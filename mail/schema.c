@@ -37,21 +37,33 @@ static const char *form_endpoint(const char *text)
 }
 
 // No names: the stages would have to wait for their addresses.
-static const char *form_redis(const char *text)
+static const char *form_address(const char *text)
 {
     struct network network;
     char address[64];
     const char *colon = strrchr(text, ':');
     int brackets = text[0] == '[' && colon && colon[-1] == ']';
-    if (strncmp(text, "unix:/", 6) == 0)
-        return NULL;
     if (form_endpoint(text) || (size_t)(colon - text) >= sizeof(address))
-        return "give unix:/PATH or ADDRESS:PORT with an IP address";
+        return "give ADDRESS:PORT with an IP address";
     snprintf(address, sizeof(address), "%.*s", (int)(colon - text) - 2 * brackets, text + brackets);
     if (strchr(address, '/') || network_parse(address, &network) < 0 ||
         brackets != (strchr(address, ':') != NULL))
-        return "give unix:/PATH or ADDRESS:PORT with an IP address";
+        return "give ADDRESS:PORT with an IP address";
     return NULL;
+}
+
+static const char *form_redis(const char *text)
+{
+    if (strncmp(text, "unix:/", 6) == 0)
+        return NULL;
+    return form_address(text) ? "give unix:/PATH or ADDRESS:PORT with an IP address" : NULL;
+}
+
+// A name that Redis's own configuration could hold.
+static const char *form_master_name(const char *text)
+{
+    static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
+    return text[strspn(text, good)] ? "use letters, digits, . - _" : NULL;
 }
 
 static const char *form_local_part(const char *text)
@@ -184,6 +196,8 @@ static const struct schema_key ingress_keys[] = {
      .about = "More of them is a mail loop."},
     {.name = "rate_per_minute_client", .type = SCHEMA_COUNT, .max = 1e6, .unit = "messages",
      .about = "Messages of one client in a minute; 0 for no limit."},
+    {.name = "reputation", .type = SCHEMA_FLAG, .fallback = 1,
+     .about = "Clients that sent good mail pass the greylist; bad ones have a tenth of the rate."},
     {.name = "greylist", .type = SCHEMA_FLAG,
      .about = "Unknown senders must try twice."},
     {.name = "greylist_delay_s", .type = SCHEMA_COUNT, .fallback = 60, .min = 1, .max = 3600,
@@ -245,7 +259,11 @@ static const struct schema_key delivery_keys[] = {
 
 static const struct schema_key redis_keys[] = {
     {.name = "address", .type = SCHEMA_TEXT, .min = 1, .max = 256, .form = form_redis,
-     .about = "unix:/PATH, or an IP address with port; without it nothing is shared."},
+     .about = "unix:/PATH, or an IP address with port; without it and sentinels nothing is shared."},
+    {.name = "sentinels", .type = SCHEMA_TEXTS, .min = 1, .max = 16, .form = form_address,
+     .about = "Its Sentinels instead of an address: IP addresses with port."},
+    {.name = "master_name", .type = SCHEMA_TEXT, .min = 1, .max = 128, .form = form_master_name,
+     .about = "What the Sentinels call it."},
     {.name = "user", .type = SCHEMA_TEXT, .min = 1, .max = 128, .form = form_one_line,
      .about = "ACL user; without it Redis's `default`."},
     {.name = "password_file", .type = SCHEMA_TEXT, .min = 1, .max = 1024, .form = form_path,
@@ -254,6 +272,10 @@ static const struct schema_key redis_keys[] = {
      .about = "PEM file of who may sign its certificate; with it TLS is spoken."},
     {.name = "host", .type = SCHEMA_TEXT, .min = 1, .max = 253, .form = form_one_line,
      .about = "Name in that certificate; without it the address."},
+    {.name = "sentinel_user", .type = SCHEMA_TEXT, .min = 1, .max = 128, .form = form_one_line,
+     .about = "ACL user at the Sentinels; without it `default`."},
+    {.name = "sentinel_password_file", .type = SCHEMA_TEXT, .min = 1, .max = 1024, .form = form_path,
+     .about = "File with the password for the Sentinels; without it no AUTH there."},
 };
 
 static const struct schema_key stages_keys[] = {

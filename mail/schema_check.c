@@ -182,11 +182,26 @@ static int check_list_entries(struct place *place, const json_t *body)
     return 0;
 }
 
+// Sentinels need the name they know Redis by, and are instead of its address.
+static int check_redis(struct place *place, const json_t *body)
+{
+    int sentinels = json_object_get(body, "sentinels") != NULL;
+    place->key = "address";
+    if (sentinels && json_object_get(body, "address"))
+        return refuse(place, "the sentinels tell it; give address or sentinels");
+    place->key = sentinels ? "master_name" : "sentinels";
+    if (sentinels != (json_object_get(body, "master_name") != NULL))
+        return refuse(place, "it is missing; give sentinels and master_name, or neither");
+    return 0;
+}
+
 // Rules that span keys.
 static int check_together(struct place *place, const struct schema_kind *kind, const json_t *body)
 {
     if (strcmp(kind->name, "list") == 0)
         return check_list_entries(place, body);
+    if (strcmp(kind->name, "redis") == 0)
+        return check_redis(place, body);
     if (strcmp(kind->name, "route") == 0 && !json_object_get(body, "hops")) {
         place->key = "hops";
         return refuse(place, "it is missing; give at least one next hop, like [\"mx.example:25\"]");

@@ -135,6 +135,19 @@ static void read_list(struct settings_list *ret, const char *name, const struct 
         ret->networks = networks_of(view, "entries", &ret->network_count);
 }
 
+static void read_redis(struct settings *ret, const struct view *view)
+{
+    ret->redis = text_of(view, "address");
+    ret->redis_sentinels = texts_of(view, "sentinels", &ret->redis_sentinel_count);
+    ret->redis_master_name = text_of(view, "master_name");
+    ret->redis_user = text_of(view, "user");
+    ret->redis_password_file = text_of(view, "password_file");
+    ret->redis_authorities = text_of(view, "authorities");
+    ret->redis_host = text_of(view, "host");
+    ret->redis_sentinel_user = text_of(view, "sentinel_user");
+    ret->redis_sentinel_password_file = text_of(view, "sentinel_password_file");
+}
+
 static void read_ingress(struct settings *ret, const struct view *view)
 {
     ret->xclient = networks_of(view, "xclient", &ret->xclient_count);
@@ -154,6 +167,7 @@ static void read_ingress(struct settings *ret, const struct view *view)
     ret->verdict_wait_ms = count_of(view, "verdict_wait_ms");
     ret->hops_max = count_of(view, "hops_max");
     ret->rate_per_minute_client = count_of(view, "rate_per_minute_client");
+    ret->reputation = (int)count_of(view, "reputation");
     ret->greylist = (int)count_of(view, "greylist");
     ret->greylist_delay_s = count_of(view, "greylist_delay_s");
     ret->tls_certificate = text_of(view, "tls_certificate");
@@ -194,11 +208,7 @@ static void read_single_documents(struct settings *ret, const json_t *documents)
     read_ingress(ret, &ingress);
     read_analyzer(ret, &analyzer);
     read_delivery(ret, &delivery);
-    ret->redis = text_of(&redis, "address");
-    ret->redis_user = text_of(&redis, "user");
-    ret->redis_password_file = text_of(&redis, "password_file");
-    ret->redis_authorities = text_of(&redis, "authorities");
-    ret->redis_host = text_of(&redis, "host");
+    read_redis(ret, &redis);
     ret->ingress = count_of(&stages, "ingress");
     ret->analyzer = count_of(&stages, "analyzer");
     ret->delivery = count_of(&stages, "delivery");
@@ -338,6 +348,7 @@ void settings_release(struct settings **self_p)
     if (!self || --((struct counted *)self)->references > 0)
         return;
     free_named(self);
+    free_texts(self->redis_sentinels, self->redis_sentinel_count);
     void *const blocks[] = {self->revision,
                             self->domains,
                             self->routes,
@@ -354,7 +365,10 @@ void settings_release(struct settings **self_p)
                             self->redis_user,
                             self->redis_password_file,
                             self->redis_authorities,
-                            self->redis_host};
+                            self->redis_host,
+                            self->redis_master_name,
+                            self->redis_sentinel_user,
+                            self->redis_sentinel_password_file};
     for (size_t i = 0; i < ARRAY_LENGTH(blocks); i++)
         free(blocks[i]);
     free(self);

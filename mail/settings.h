@@ -79,6 +79,7 @@ struct settings {
         connections_per_client;
     unsigned command_timeout_s, data_timeout_s, verdict_wait_ms, hops_max;
     unsigned rate_per_minute_client; // messages; 0: none
+    int reputation;
     int greylist;
     unsigned greylist_delay_s;
     char *tls_certificate, *tls_key; // paths; NULL: no TLS offered
@@ -93,7 +94,11 @@ struct settings {
     uint16_t smtp_port;       // for MX delivery: 25
     char *resolver;           // HOST:PORT, NULL: the system's
     // document `redis`
-    char *redis;                            // unix:/path or address:port, NULL: none
+    char *redis;            // unix:/path or address:port, NULL: none
+    char **redis_sentinels; // address:port each, instead of it
+    size_t redis_sentinel_count;
+    char *redis_master_name;
+    char *redis_sentinel_user, *redis_sentinel_password_file;
     char *redis_user, *redis_password_file; // NULL: none
     char *redis_authorities, *redis_host;   // PEM file: TLS; whom the certificate names
     // document `stages`

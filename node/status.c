@@ -79,6 +79,16 @@ static json_t *degraded(const struct stages *stages)
     return list;
 }
 
+// Redis as the ingresses find it, the worst of what they say.
+static json_t *redis(const struct stages *stages)
+{
+    json_int_t away = stages_most(stages, STAGE_INGRESS, "degraded{what=\"redis\"}");
+    json_int_t up = stages_most(stages, STAGE_INGRESS, "redis_up");
+    json_int_t took_us = stages_most(stages, STAGE_INGRESS, "redis_round_trip_us");
+    return json_pack("{s:s, s:f}", "role", away > 0 ? "away" : up > 0 ? "primary" : "none",
+                     "round_trip_ms", (double)took_us / 1000);
+}
+
 static json_int_t syncs(const struct status_sources *from)
 {
     return stages_sum(from->stages, STAGE_INGRESS, "journal_syncs_total") +
@@ -102,6 +112,7 @@ char *status_json(const struct status_sources *from)
         (json_int_t)producer->last, "bytes",
         (json_int_t)journal_bytes(outbox_journal(from->outbox)), "revision", from->revision,
         "alarms", raised(from->alarms), "degraded", degraded(stages));
+    json_object_set_new(status, "redis", redis(stages));
     const char *unready = status_unready(from);
     if (unready)
         json_object_set_new(status, "unready", json_string(unready));

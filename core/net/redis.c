@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/net/redis.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/random.h"
-#include "core/net/connection.h"
 #include "core/net/redis_reader.h"
 #include "core/net/tls.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <openssl/crypto.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 enum {
     DEADLINE_MS = 250,
-    CONNECT_MS = 1000,        // connection, handshake, AUTH and PING
+    CONNECT_MS = 1000,        // connection, handshake, AUTH and ROLE
     QUESTIONS_MOST = 1000,    // asked and not yet answered
     UNSENT_MOST = 256 * 1024, // bytes that Redis does not take
-    LATE_MOST = 5,            // late answers in a row that open the breaker
-    PAUSE_FIRST_MS = 100,
-    PAUSE_MOST_MS = 30000,
+    LATE_MOST = 3,            // late answers in a row that open the breaker
+    FAILURES_MOST = 3,        // in a row, up to which it is tried again soon
+    PAUSE_SOON_MS = 100,
+    PAUSE_MS = 5000,
+    SMOOTHING = 8, // a new round trip counts one part of so many
 };
 
 enum phase {
     PHASE_PAUSE,   // breaker open
-    PHASE_CONNECT, // half-open: up to the answer to PING
+    PHASE_LOOKUP,  // open, too: no Sentinel has named the primary yet
+    PHASE_CONNECT, // half-open: up to the answer to ROLE
     PHASE_READY,   // closed
 };
 
@@ -37,70 +36,27 @@ struct redis_question {
     struct redis_question *next;
     redis_fn *fn; // NULL: nobody waits
     void *context;
-    int64_t late_ms;
+    int64_t late_ms, asked_us;
     int late; // told so already
 };
 
 struct redis {
     struct loop *loop;
-    struct sockaddr_storage to;
-    socklen_t to_size;
-    char *address, *user, *password;
-    char *host; // whom the certificate must name
-    struct tls *tls;
+    struct endpoint to;        // no text: no Sentinel has named it yet
+    struct sentinel *sentinel; // NULL: the address was given
+    struct redis_login login;  // all of it our own
     unsigned deadline_ms;
     enum phase phase;
-    struct connection *connection;
-    struct redis_reader *reader;
-    struct hook *flush;
+    struct redis_link *link;
     struct timer *timer; // end of the pause, of the connecting, or of the next question's patience
     int64_t timer_at_ms;
     struct redis_question *first, **last;
     unsigned questions, late;
-    unsigned pause_ms;
+    unsigned failures; // in a row
+    int64_t round_trip_us;
 };
 
 static void start_connecting(struct redis *self);
-
-// -- addresses
-
-static int parse_unix(struct redis *self, const char *path)
-{
-    struct sockaddr_un *to = (struct sockaddr_un *)&self->to;
-    if (strlen(path) >= sizeof(to->sun_path))
-        return -1;
-    to->sun_family = AF_UNIX;
-    memcpy(to->sun_path, path, strlen(path) + 1);
-    self->to_size = sizeof(*to);
-    return 0;
-}
-
-static int parse_address(struct redis *self, const char *text)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&self->to;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&self->to;
-    char host[64];
-    const char *colon = strrchr(text, ':');
-    if (!strncmp(text, "unix:", 5))
-        return parse_unix(self, text + 5);
-    long port = colon ? strtol(colon + 1, NULL, 10) : 0;
-    if (port < 1 || port > 65535 || (size_t)(colon - text) >= sizeof(host))
-        return -1;
-    int brackets = text[0] == '[' && colon[-1] == ']';
-    snprintf(host, sizeof(host), "%.*s", (int)(colon - text) - 2 * brackets, text + brackets);
-    if (!self->host)
-        self->host = duplicate(host);
-    if (!brackets && inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons((uint16_t)port);
-        self->to_size = sizeof(*v4);
-        return 0;
-    }
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons((uint16_t)port);
-    self->to_size = sizeof(*v6);
-    return inet_pton(AF_INET6, host, &v6->sin6_addr) == 1 ? 0 : -1;
-}
 
 // -- questions
 
@@ -118,16 +74,12 @@ static void answer(struct redis_question *question, const struct redisReply *rep
         fn(question->context, reply);
 }
 
-static void put(struct redis *self, const struct span *words, size_t count)
-{
-    redis_reader_format(connection_output(self->connection), words, count);
-}
-
 static struct redis_question *add_question(struct redis *self, int64_t late_ms, redis_fn *fn,
                                            void *context)
 {
     struct redis_question *question = allocate(sizeof(*question));
-    *question = (struct redis_question){.fn = fn, .context = context, .late_ms = late_ms};
+    *question = (struct redis_question){
+        .fn = fn, .context = context, .late_ms = late_ms, .asked_us = clock_monotonic_us()};
     *self->last = question;
     self->last = &question->next;
     self->questions++;
@@ -148,11 +100,11 @@ struct redis_question *redis_ask(struct redis *self, const struct span *words, s
                                  int64_t late_ms, redis_fn *fn, void *context)
 {
     if (self->phase != PHASE_READY || self->questions >= QUESTIONS_MOST ||
-        connection_unsent(self->connection) > UNSENT_MOST)
+        redis_link_unsent(self->link) > UNSENT_MOST)
         return NULL;
     if (!late_ms)
         late_ms = redis_late_ms(self);
-    put(self, words, count);
+    redis_link_put(self->link, words, count);
     if (!self->timer_at_ms || late_ms < self->timer_at_ms)
         set_timer(self, late_ms);
     return add_question(self, late_ms, fn, context);
@@ -173,13 +125,18 @@ int64_t redis_late_ms(const struct redis *self)
     return loop_now_ms(self->loop) + self->deadline_ms;
 }
 
+int64_t redis_round_trip_us(const struct redis *self)
+{
+    return self->round_trip_us;
+}
+
 // -- the breaker
 
 static void cut(struct redis *self)
 {
-    connection_destroy(&self->connection);
-    redis_reader_destroy(&self->reader);
+    redis_link_destroy(&self->link);
     self->phase = PHASE_PAUSE;
+    self->round_trip_us = 0;
 }
 
 static void answer_nobody(struct redis *self)
@@ -194,10 +151,10 @@ static void answer_nobody(struct redis *self)
 // Opens it: no question waits any longer, and none is asked until the pause is over.
 static void open_breaker(struct redis *self, const char *why)
 {
-    unsigned pause = self->pause_ms + (unsigned)(random_u64() % (self->pause_ms / 2 + 1));
-    log_warning("redis.away", "address=%s reason=\"%s\" pause_ms=%u", self->address, why, pause);
+    unsigned pause = ++self->failures < FAILURES_MOST ? PAUSE_SOON_MS : PAUSE_MS;
+    pause += (unsigned)(random_u64() % (pause / 5 + 1)); // not all workers at once
+    log_warning("redis.away", "address=%s reason=\"%s\" pause_ms=%u", self->to.text, why, pause);
     cut(self);
-    self->pause_ms = self->pause_ms * 2 < PAUSE_MOST_MS ? self->pause_ms * 2 : PAUSE_MOST_MS;
     set_timer(self, loop_now_ms(self->loop) + pause);
     answer_nobody(self);
 }
@@ -220,7 +177,7 @@ static void close_breaker(struct redis *self)
     self->late = 0;
     self->timer_at_ms = 0;
     timer_stop(self->timer);
-    log_info("redis.answers", "address=%s", self->address);
+    log_info("redis.answers", "address=%s", self->to.text);
 }
 
 // Tells those whose patience ended; arms the timer for the next.
@@ -237,10 +194,23 @@ static void check_patience(struct redis *self)
             next = question->late_ms;
     }
     self->timer_at_ms = 0;
-    if (self->late >= LATE_MOST)
+    if (self->late >= LATE_MOST) {
+        self->failures = FAILURES_MOST; // each of them is one
         open_breaker(self, "answers come late");
-    else if (next)
+    } else if (next) {
         set_timer(self, next);
+    }
+}
+
+// The primary that is known was of no use, or none is known: a Sentinel names it.
+static void look_up(struct redis *self)
+{
+    if (!self->sentinel) {
+        start_connecting(self);
+        return;
+    }
+    self->phase = PHASE_LOOKUP;
+    sentinel_ask(self->sentinel);
 }
 
 static void on_time(void *context)
@@ -248,10 +218,12 @@ static void on_time(void *context)
     struct redis *self = context;
     switch (self->phase) {
     case PHASE_PAUSE:
-        start_connecting(self);
+        look_up(self);
+        break;
+    case PHASE_LOOKUP: // no timer
         break;
     case PHASE_CONNECT:
-        open_breaker(self, "no answer to PING");
+        open_breaker(self, "no answer to ROLE");
         break;
     case PHASE_READY:
         check_patience(self);
@@ -261,8 +233,23 @@ static void on_time(void *context)
 
 // -- the connection
 
-static void take_reply(struct redis *self, const struct redisReply *reply)
+// A failing server may answer now and then: only a reply in time to a question of ours clears it.
+static void note_answer(struct redis *self, const struct redis_question *question)
 {
+    int64_t took_us = clock_monotonic_us() - question->asked_us;
+    if (question->late)
+        return;
+    self->late = 0;
+    if (self->phase == PHASE_READY)
+        self->failures = 0;
+    self->round_trip_us = self->round_trip_us
+                              ? self->round_trip_us + (took_us - self->round_trip_us) / SMOOTHING
+                              : took_us;
+}
+
+static void on_reply(void *context, const struct redisReply *reply)
+{
+    struct redis *self = context;
     if (!self->first) {
         open_breaker(self, "an answer to no question");
         return;
@@ -273,30 +260,18 @@ static void take_reply(struct redis *self, const struct redisReply *reply)
         return;
     }
     struct redis_question *question = take_question(self);
-    if (!question->late)
-        self->late = 0;
-    if (self->phase == PHASE_READY)
-        self->pause_ms = PAUSE_FIRST_MS;
+    note_answer(self, question);
     answer(question, reply);
     free(question);
 }
 
-static void on_data(struct redis *self)
+static void on_failed(void *context, const char *why)
 {
-    struct buffer *input = connection_input(self->connection);
-    struct redisReply *reply;
-    redis_reader_feed(self->reader, buffer_bytes(input), buffer_size(input));
-    buffer_take(input, buffer_size(input));
-    connection_reading(self->connection, 1);
-    while (self->connection && (reply = redis_reader_next(self->reader))) {
-        take_reply(self, reply);
-        redis_reader_free(reply);
-    }
-    if (self->connection && redis_reader_failed(self->reader))
-        open_breaker(self, "not the Redis protocol");
+    open_breaker(context, why);
 }
 
-static void on_greeting(void *context, const struct redisReply *reply)
+// Only a primary can keep anything. Its first word names its role.
+static void on_role(void *context, const struct redisReply *reply)
 {
     struct redis *self = context;
     char why[96];
@@ -304,98 +279,91 @@ static void on_greeting(void *context, const struct redisReply *reply)
         return; // the breaker opens already
     if (redis_reader_is_error(reply, ""))
         open_breaker(self, redis_reader_text(reply, why, sizeof(why)));
-    else if (!self->first) // PING, the last of them
+    else if (reply->type != REDIS_REPLY_ARRAY || !reply->elements ||
+             reply->element[0]->type != REDIS_REPLY_STRING ||
+             strcmp(reply->element[0]->str, "master"))
+        open_breaker(self, "it is no primary");
+    else
         close_breaker(self);
 }
 
-static void greet(struct redis *self)
+static void on_opened(void *context)
 {
-    struct span auth[3] = {{"AUTH", 4}};
-    struct span ping = {"PING", 4};
-    size_t count = 1;
-    if (self->user)
-        auth[count++] = span_of(self->user);
-    if (self->password) {
-        auth[count++] = span_of(self->password);
-        put(self, auth, count);
-        add_question(self, INT64_MAX, on_greeting, self);
-    }
-    put(self, &ping, 1);
-    add_question(self, INT64_MAX, on_greeting, self);
-}
-
-static void on_event(void *context, enum connection_event event)
-{
+    static const struct span role[] = {{"ROLE", 4}};
     struct redis *self = context;
-    switch (event) {
-    case CONNECTION_OPEN:
-        if (self->tls)
-            connection_secure(self->connection, self->tls, self->host, 1);
-        else
-            greet(self);
-        break;
-    case CONNECTION_SECURE:
-        greet(self);
-        break;
-    case CONNECTION_DATA:
-        on_data(self);
-        break;
-    case CONNECTION_SENT:
-    case CONNECTION_LATE:
-        break;
-    case CONNECTION_END:
-        open_breaker(self, "it closed the connection");
-        break;
-    case CONNECTION_FAILED:
-        open_breaker(self, connection_error(self->connection));
-        break;
-    }
+    redis_link_put(self->link, role, ARRAY_LENGTH(role));
+    add_question(self, INT64_MAX, on_role, self);
 }
 
 static void start_connecting(struct redis *self)
 {
-    self->connection = connection_connect(self->loop, (const struct sockaddr *)&self->to,
-                                          self->to_size, NULL, 0, on_event, self);
-    if (!self->connection) {
+    static const struct redis_link_ops ops = {on_opened, on_reply, on_failed};
+    self->link = redis_link_new(self->loop, &self->to, &self->login, &ops, self);
+    if (!self->link) {
         open_breaker(self, strerror(errno));
         return;
     }
-    self->reader = redis_reader_new();
     self->phase = PHASE_CONNECT;
     set_timer(self, loop_now_ms(self->loop) + CONNECT_MS);
 }
 
-// What all sessions of this turn asked leaves with one write.
-static void on_turn_end(void *context)
+// A fail-over ends any pause. The same primary again is only news to who waits for it.
+static void on_primary(void *context, const struct endpoint *primary)
 {
     struct redis *self = context;
-    if (self->connection && connection_unsent(self->connection))
-        connection_flush(self->connection);
+    int same = endpoint_same(primary, &self->to);
+    if (same && self->phase != PHASE_LOOKUP)
+        return;
+    if (!same && self->to.size)
+        log_info("redis.moved", "from=%s to=%s", self->to.text, primary->text);
+    cut(self);
+    self->to = *primary;
+    answer_nobody(self);
+    start_connecting(self);
 }
 
 // -- life
 
+static char *copy(const char *text)
+{
+    return text ? duplicate(text) : NULL;
+}
+
+static void keep_login(struct redis *self, const struct redis_login *login)
+{
+    self->login = (struct redis_login){
+        .user = copy(login->user),
+        .password = copy(login->password),
+        .tls = login->tls ? tls_retain(login->tls) : NULL,
+        .host = copy(login->host),
+    };
+}
+
+static int open_sentinel(struct redis *self, const struct sentinel_options *asked)
+{
+    struct sentinel_options options = *asked;
+    options.loop = self->loop;
+    self->sentinel = sentinel_new(&options, on_primary, self);
+    self->phase = PHASE_LOOKUP;
+    return self->sentinel ? 0 : -1;
+}
+
 struct redis *redis_new(const struct redis_options *options)
 {
     struct redis *self = allocate(sizeof(*self));
-    self->host = options->host ? duplicate(options->host) : NULL;
-    if (parse_address(self, options->address) < 0) {
-        free(self->host);
+    self->loop = options->loop;
+    if (options->sentinels ? open_sentinel(self, options->sentinels) < 0
+                           : endpoint_parse(&self->to, options->address) < 0) {
         free(self);
         errno = EINVAL;
         return NULL;
     }
-    self->loop = options->loop;
-    self->address = duplicate(options->address);
-    self->user = options->user ? duplicate(options->user) : NULL;
-    self->password = options->password ? duplicate(options->password) : NULL;
-    self->tls = options->tls ? tls_retain(options->tls) : NULL;
+    keep_login(self, &options->login);
     self->deadline_ms = options->deadline_ms ? options->deadline_ms : DEADLINE_MS;
-    self->pause_ms = PAUSE_FIRST_MS;
     self->last = &self->first;
     self->timer = timer_new(self->loop, on_time, self);
-    self->flush = hook_new(self->loop, on_turn_end, self);
-    start_connecting(self);
+    if (!self->sentinel)
+        start_connecting(self);
     return self;
 }
 
@@ -404,17 +372,16 @@ void redis_destroy(struct redis **self)
     struct redis *redis = *self;
     if (!redis)
         return;
+    *self = NULL;
+    sentinel_destroy(&redis->sentinel);
     cut(redis);
     answer_nobody(redis);
     timer_destroy(&redis->timer);
-    hook_destroy(&redis->flush);
-    tls_release(&redis->tls);
-    if (redis->password)
-        OPENSSL_cleanse(redis->password, strlen(redis->password));
-    free(redis->password);
-    free(redis->user);
-    free(redis->address);
-    free(redis->host);
+    tls_release(&redis->login.tls);
+    if (redis->login.password)
+        OPENSSL_cleanse((char *)redis->login.password, strlen(redis->login.password));
+    free((char *)redis->login.password);
+    free((char *)redis->login.user);
+    free((char *)redis->login.host);
     free(redis);
-    *self = NULL;
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // MAIL FROM (RFC 5321 4.1.1.2) with SIZE, BODY, SMTPUTF8, RET and ENVID.
 #include "ingress/grammar.h"
-#include "ingress/limits.h"
+#include "ingress/reputation.h"
 #include "ingress/transaction.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 enum { ENVID_MOST = 100 }; // RFC 3461 4.4
+enum { BAD_PART = 10 };    // of the rate, for a client of bad standing
 
 // What the parameters said. Each may come once.
 struct mail_parameters {
@@ -104,6 +105,17 @@ static const char *room_reply(struct session *self, uint64_t size)
     return "451 4.3.2 Not ready for mail, try again later";
 }
 
+// Messages a minute; 0: no limit. Who is known for bad mail may send less of it.
+static unsigned rate_of(const struct session *self)
+{
+    const struct settings *settings = self->shared->settings;
+    unsigned rate = settings->rate_per_minute_client;
+    if (rate <= 1 || !settings->reputation ||
+        reputation_of(self->shared->reputation, self->client) != STANDING_BAD)
+        return rate;
+    return rate > BAD_PART ? rate / BAD_PART : 1;
+}
+
 static const char *refusal(struct session *self, const struct mail_parameters *parameters,
                            const struct address *address)
 {
@@ -112,8 +124,7 @@ static const char *refusal(struct session *self, const struct mail_parameters *p
     if (self->shared->draining)
         return "421 4.3.2 Closing, please connect again";
     if (!self->unlimited &&
-        !limits_message(self->shared->limits, self->client,
-                        self->shared->settings->rate_per_minute_client, self->now_ms))
+        !limits_message(self->shared->limits, self->client, rate_of(self), self->now_ms))
         return "450 4.7.1 Too many messages from you, slow down";
     return room_reply(self, parameters->size);
 }

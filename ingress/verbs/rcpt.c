@@ -3,6 +3,7 @@
 #include "ingress/grammar.h"
 #include "ingress/greylist.h"
 #include "ingress/recipient.h"
+#include "ingress/reputation.h"
 #include "ingress/transaction.h"
 
 #include <stdlib.h>
@@ -177,6 +178,15 @@ void rcpt_forget(struct session *self)
     self->rcpt = NULL;
 }
 
+static int is_greylisted(struct session *self)
+{
+    const struct settings *settings = self->shared->settings;
+    if (!settings->greylist || self->unlimited || self->may_relay)
+        return 0;
+    return !settings->reputation ||
+           reputation_of(self->shared->reputation, self->client) != STANDING_GOOD;
+}
+
 static void ask_greylist(struct session *self, struct rcpt *rcpt)
 {
     const struct session_shared *shared = self->shared;
@@ -224,7 +234,7 @@ void verb_rcpt(struct session *self, struct span argument)
     rcpt.original_size = parameters.original.size;
     memcpy(rcpt.original, parameters.original.data ? parameters.original.data : "",
            parameters.original.size);
-    if (self->shared->settings->greylist && !self->unlimited && !self->may_relay)
+    if (is_greylisted(self))
         ask_greylist(self, &rcpt);
     else
         take(self, &rcpt);

@@ -2,7 +2,7 @@
 // A whole session: the first byte says how the rest is cut into segments and how the spool answers.
 #include "core/base/log.h"
 #include "ingress/greylist.h"
-#include "ingress/limits.h"
+#include "ingress/reputation.h"
 #include "ingress/session.h"
 #include "mail/settings.h"
 #include "tests/unit/ingress/fake_spool.h"
@@ -26,6 +26,7 @@ static void set_up(void)
     shared.hostname = "mx.example";
     shared.spool = &spool;
     shared.limits = limits_new();
+    shared.reputation = reputation_new(100);
     shared.greylist = greylist_new(100);
     shared.tls = 1;
     spool.message_max = 65536;

@@ -180,9 +180,14 @@ static void sim_ended(void *io, const Postern__Envelope *envelope)
     (void)io, (void)envelope;
 }
 
+static void sim_judged(void *io, const Postern__Envelope *envelope, const Postern__Verdict *verdict)
+{
+    (void)io, (void)envelope, (void)verdict;
+}
+
 static const struct custody_ops sim_ops = {
-    sim_now,       sim_append, sim_release, sim_release_ended, sim_release_after,
-    sim_committed, sim_send,   sim_locked,  sim_existing,      sim_ended,
+    sim_now,  sim_append, sim_release,  sim_release_ended, sim_release_after, sim_committed,
+    sim_send, sim_locked, sim_existing, sim_ended,         sim_judged,
 };
 
 static const struct custody_limits sim_limits = {.verdict_wait_ms = 20000,

@@ -4,6 +4,7 @@
 #include "core/net/redis.h"
 #include "ingress/greylist.h"
 #include "ingress/limits.h"
+#include "ingress/reputation.h"
 #include "ingress/sharing.h"
 #include "mail/settings.h"
 #include "tests/unit/core/net/redis_server.h"
@@ -58,6 +59,7 @@ static void a_triple_that_came_too_late_begins_anew(void **state)
 struct worker {
     struct greylist *greylist;
     struct limits *limits;
+    struct reputation *reputation;
     struct sharing *sharing;
 };
 
@@ -73,7 +75,8 @@ static void worker_open(struct worker *self, struct world *world)
 {
     self->greylist = greylist_new(1000);
     self->limits = limits_new();
-    self->sharing = sharing_new(world->loop, self->greylist, self->limits);
+    self->reputation = reputation_new(1000);
+    self->sharing = sharing_new(world->loop, self->greylist, self->limits, self->reputation);
     sharing_settings(self->sharing, world->settings);
 }
 
@@ -82,6 +85,7 @@ static void worker_close(struct worker *self)
     sharing_destroy(&self->sharing);
     greylist_destroy(&self->greylist);
     limits_destroy(&self->limits);
+    reputation_destroy(&self->reputation);
 }
 
 static void run_ms(struct world *self, int64_t ms)
@@ -216,7 +220,8 @@ static void without_redis_each_goes_on_alone(void **state)
     assert_int_equal(metric_value(metric("degraded", "what=\"redis\"")), 1);
     assert_true(asked(world, &world->a, "u@client.example", 1));
     kill(world->server.pid, SIGCONT);
-    run_ms(world, 3500);
+    wait_shared(world, &world->a); // the breaker rests for 5 s
+    run_ms(world, 1100);
     assert_int_equal(metric_value(metric("degraded", "what=\"redis\"")), 0);
 }
 
@@ -271,6 +276,37 @@ static void rates_are_those_of_all_workers(void **state)
     assert_true(limits_message(world->b.limits, "192.0.2.1", PER_MINUTE, now + 12000));
 }
 
+static void reputation_is_that_of_all_workers(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 10; i++)
+        reputation_note(world->a.reputation, "192.0.2.1", 0);
+    for (int i = 0; i < 12; i++)
+        reputation_note(world->a.reputation, "198.51.100.1", 1);
+    run_ms(world, 1200);
+    // Who is good passes at a worker that never saw it, what is asked for anew too.
+    assert_int_equal(reputation_of(world->b.reputation, "192.0.2.1"), STANDING_UNKNOWN);
+    assert_true(passes_soon(world, &world->b, "never-seen@client.example", 3600));
+    assert_true(passes_soon(world, &world->b, "nor-this@client.example", 3600));
+    // Who is bad is known a second after the first mail.
+    reputation_note(world->b.reputation, "198.51.100.1", 1);
+    run_ms(world, 1200);
+    assert_int_equal(reputation_of(world->b.reputation, "198.51.100.1"), STANDING_BAD);
+}
+
+static void reputation_is_asked_only_where_it_counts(void **state)
+{
+    struct world *world = *state;
+    for (int i = 0; i < 10; i++)
+        reputation_note(world->a.reputation, "192.0.2.1", 0);
+    run_ms(world, 1200);
+    struct worker *b = &world->b;
+    world->settings->reputation = 0;
+    sharing_settings(b->sharing, world->settings);
+    assert_false(asked(world, b, "o@client.example", 3600));
+    world->settings->reputation = 1;
+}
+
 #define SHARED(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -286,6 +322,8 @@ int main(void)
         SHARED(a_forgotten_question_is_not_answered),
         SHARED(a_change_of_settings_leaves_nobody_waiting),
         SHARED(rates_are_those_of_all_workers),
+        SHARED(reputation_is_that_of_all_workers),
+        SHARED(reputation_is_asked_only_where_it_counts),
     };
     int failed = cmocka_run_group_tests(alone, NULL, NULL);
     return failed + (redis_server_present() ? cmocka_run_group_tests(shared, NULL, NULL) : 0);

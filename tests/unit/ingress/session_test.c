@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ingress/greylist.h"
-#include "ingress/limits.h"
+#include "ingress/reputation.h"
 #include "ingress/session.h"
 #include "mail/settings.h"
 #include "tests/unit/ingress/fake_spool.h"
@@ -49,6 +49,7 @@ static void bench_open(struct bench *self, const char *client, const char *tls)
     self->shared.hostname = "mx.example";
     self->shared.spool = &self->spool;
     self->shared.limits = limits_new();
+    self->shared.reputation = reputation_new(100);
     self->shared.greylist = greylist_new(100);
     self->shared.tls = 1;
     self->spool.message_max = self->shared.settings->message_max;
@@ -70,6 +71,7 @@ static void bench_close(struct bench *self)
     assert_int_equal(self->spool.open, 0);
     fake_spool_forget(&self->spool);
     limits_destroy(&self->shared.limits);
+    reputation_destroy(&self->shared.reputation);
     greylist_destroy(&self->shared.greylist);
     settings_release(&self->shared.settings);
     buffer_free(&self->in);

@@ -23,14 +23,34 @@ static inline int redis_server_present(void)
     return access("/usr/bin/redis-server", X_OK) == 0;
 }
 
-static inline int redis_server_listens(const struct redis_server *self)
+// A connection of the test's own; -1: nobody listens.
+static inline int redis_server_connect(const struct redis_server *self)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     snprintf(to.sun_path, sizeof(to.sun_path), "%s", self->socket);
-    int there = connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0;
+    if (connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0)
+        return fd;
     close(fd);
-    return there;
+    return -1;
+}
+
+// Says a line and waits for the first of the answer.
+static inline void redis_server_tell(const struct redis_server *self, const char *line)
+{
+    char answer[256];
+    int fd = redis_server_connect(self);
+    if (fd < 0 || write(fd, line, strlen(line)) < 0 || read(fd, answer, sizeof(answer)) < 0)
+        abort();
+    close(fd);
+}
+
+static inline int redis_server_listens(const struct redis_server *self)
+{
+    int fd = redis_server_connect(self);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
 }
 
 // `options`: further ones of its command line, split at blanks; may be "".
