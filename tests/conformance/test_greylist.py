@@ -117,6 +117,19 @@ def test_without_redis_greylisting_works_alone():
 
 
 # --- the whole gateway
+def test_verdicts_make_a_reputation_that_all_workers_share(gateway, redis):
+    gateway.configure({"redis": {"address": f"unix:{redis.socket}"}})
+    for kind in ("clean", "clean", "clean", "spam"):
+        send_mail(gateway.port, fresh_mail(kind=kind))
+    def counts():
+        told = subprocess.run(["redis-cli", "-s", redis.socket, "HMGET", "postern:client:7f000001", "good", "bad"],
+                              capture_output=True, text=True, check=True).stdout.split()
+        return told == ["3", "1"]
+    eventually(counts, 10, "the client's good and bad mails in Redis")
+    answered = gateway.ask("status")["workers"]["worker-1"]["redis"]
+    assert answered["role"] == "primary" and 0 < answered["round_trip_ms"] < 250
+
+
 def test_redis_gone_is_degraded_not_down(gateway, redis):
     def degraded():
         return gateway.ask("status")["workers"]["worker-1"]["degraded"]
@@ -126,6 +139,7 @@ def test_redis_gone_is_degraded_not_down(gateway, redis):
     assert degraded() == []
     redis.child.kill()
     eventually(lambda: degraded() == ["redis"], 20, "status to say degraded")
+    assert gateway.ask("status")["workers"]["worker-1"]["redis"] == {"role": "away", "round_trip_ms": 0}
     assert "worker-1 is degraded, without redis" in gateway.command("status")
     mail = fresh_mail()
     assert send_mail(gateway.port, mail)[0] == 250
