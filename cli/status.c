@@ -17,6 +17,15 @@ static void print_alarm(const char *node, const char *name)
     puts("");
 }
 
+static void print_peer(const json_t *peer)
+{
+    if (!json_is_object(peer))
+        return;
+    printf("peer %s: %s, has %lld events more\n", text_of(peer, "name"),
+           json_is_true(json_object_get(peer, "connected")) ? "connected" : "AWAY",
+           (long long)json_integer_value(json_object_get(peer, "lag_events")));
+}
+
 static void print_status(const json_t *status)
 {
     static const struct column processes[] = {{"PROCESS", "name", 24, NULL},
@@ -40,6 +49,7 @@ static void print_status(const json_t *status)
     json_object_foreach(json_object_get(status, "lag_events"), master, lag) printf(
         "lag of %s: %lld events, replayed %.2f %%\n", master, (long long)json_integer_value(lag),
         100 * json_real_value(json_object_get(status, "replayed_share")));
+    print_peer(json_object_get(status, "peer"));
     json_object_foreach(json_object_get(status, "workers"), node, worker)
         json_array_foreach(json_object_get(worker, "alarms"), i, alarm)
             print_alarm(node, json_string_value(alarm));

@@ -8,6 +8,7 @@
 #include "master/cluster.h"
 #include "master/enrol.h"
 #include "master/orders.h"
+#include "master/peer.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,12 +108,13 @@ static json_t *status_of(const struct master *master)
         sums.replayed += member->tracker.replayed;
     }
     uint64_t all = sums.live + sums.replayed;
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o}", "name",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o}", "name",
                      master->conf->name, "role", "master", "version", POSTERN_VERSION, "revision",
                      master->revision, "processes", processes, "spool", sums.spool, "queue",
                      sums.queue, "lag_events", master->conf->name, sums.lag, "replayed_share",
                      all ? (double)sums.replayed / (double)all : 0.0, "orders_open",
-                     (int)orders_open(master->orders), "nodes", node_rows(master));
+                     (int)orders_open(master->orders), "peer", peer_status(master->peer), "nodes",
+                     node_rows(master));
 }
 
 static void answer_status(struct call *call)

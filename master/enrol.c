@@ -10,9 +10,11 @@ void enrol_admit(struct master *master, const char *name, const char *key, const
 {
     if (members_by_name(&master->members, name) || !members_add(&master->members, name, key, role))
         return;
-    if (strcmp(role, "worker") != 0)
+    if (strcmp(role, "worker") != 0 && strcmp(role, "master") != 0)
         return; // nothing of what is bound here is for others yet
     zap_allow(master->zap, ZAP_CONTROL, key);
+    if (strcmp(role, "master") == 0)
+        return; // it asks, on its own connection
     zap_allow(master->zap, ZAP_EVENTS, key);
     zap_allow(master->zap, ZAP_CONFIG, key);
 }

@@ -5,6 +5,7 @@
 #include "core/base/metrics.h"
 #include "master/commands.h"
 #include "master/orders.h"
+#include "master/peer.h"
 #include "proto/control.pb-c.h"
 #include "proto/stream.pb-c.h"
 #include <stdio.h>
@@ -302,24 +303,20 @@ static void on_config_report(struct member *member, const uint8_t *data, size_t 
     postern__config_report__free_unpacked(report, NULL);
 }
 
-// Who may send what: everything here is said by workers.
-static struct member *sender_of(struct master *master, const char *key, enum control_type type)
+static void refuse(const struct member *member, enum control_type type)
 {
-    struct member *member = members_by_key(&master->members, key);
-    if (member && strcmp(member->role, "worker") == 0)
-        return member;
     metric_add(metric("messages_refused_total", ""), 1);
     log_warning("control.refused", "type=%d member=%s", (int)type, member ? member->name : "none");
-    return NULL;
 }
 
-void intake_control(void *context, const char *key, enum control_type type, const uint8_t *data,
-                    size_t size)
+static int has_role(const struct member *member, const char *role)
 {
-    struct master *master = context;
-    struct member *member = sender_of(master, key, type);
-    if (!member)
-        return;
+    return member && strcmp(member->role, role) == 0;
+}
+
+static void on_worker(struct master *master, struct member *member, enum control_type type,
+                      const uint8_t *data, size_t size)
+{
     if (type == CONTROL_NODE_HELLO)
         on_hello(master, member, data, size);
     else if (type == CONTROL_REPLAYED)
@@ -332,16 +329,31 @@ void intake_control(void *context, const char *key, enum control_type type, cons
         commands_reply(master->commands, member, data, size);
     else if (type == CONTROL_BODY)
         commands_body(master->commands, member, data, size);
+    else
+        refuse(member, type);
+}
+
+void intake_control(void *context, const char *key, enum control_type type, const uint8_t *data,
+                    size_t size)
+{
+    struct master *master = context;
+    struct member *member = members_by_key(&master->members, key);
+    if (has_role(member, "worker"))
+        on_worker(master, member, type, data, size);
+    else if (!has_role(member, "master") || peer_asked(master->peer, member, type, data, size) < 0)
+        refuse(member, type);
 }
 
 void intake_event(void *context, const char *key, enum control_type type, const uint8_t *data,
                   size_t size)
 {
     struct master *master = context;
-    struct member *member = sender_of(master, key, type);
-    if (member && type == CONTROL_PUBLICATION)
+    struct member *member = members_by_key(&master->members, key);
+    if (!has_role(member, "worker"))
+        refuse(member, type);
+    else if (type == CONTROL_PUBLICATION)
         on_publication(master, member, data, size, 0);
-    else if (member && type == CONTROL_HEARTBEAT)
+    else if (type == CONTROL_HEARTBEAT)
         on_heartbeat(master, member, data, size);
 }
 

@@ -11,6 +11,7 @@
 #include "master/enrol.h"
 #include "master/intake.h"
 #include "master/orders.h"
+#include "master/peer.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,7 @@ static void tick(void *context)
     self->ticks++;
     intake_tick(self);
     commands_tick(self->commands);
+    peer_tick(self->peer);
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
@@ -116,6 +118,9 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
         return -1;
     if (enrol_load(self) < 0)
         return fail(&failure, "members", "cluster.db cannot be read");
+    self->peer = peer_new(self);
+    if (!self->peer)
+        return fail(&failure, "peer", strerror(errno));
     self->api = api_new(self, error, sizeof(error));
     if (!self->api)
         return fail(&failure, "api", error);
@@ -130,6 +135,7 @@ void master_close(struct master *self)
     writer_destroy(&self->writer); // what it had in hand is answered
     commands_destroy(&self->commands);
     api_destroy(&self->api);
+    peer_destroy(&self->peer);
     stream_destroy(&self->events);
     stream_destroy(&self->config);
     control_destroy(&self->control);

@@ -13,6 +13,7 @@ struct commands;
 struct control;
 struct loop;
 struct orders;
+struct peer;
 struct stream;
 struct timer;
 struct zap;
@@ -31,6 +32,7 @@ struct master {
     char *tree; // the configuration in force, as nodes get it
     struct commands *commands;
     struct orders *orders;
+    struct peer *peer;
     struct api *api;
     struct timer *timer;
     unsigned ticks;

@@ -67,7 +67,7 @@ static void on_server_message(void *context, zmq_msg_t *parts, size_t count)
 {
     struct control *self = context;
     struct body body;
-    if (count != 2 || body_read(&parts[1], &body) < 0 || body.type >= CONTROL_PUBLICATION)
+    if (count != 2 || body_read(&parts[1], &body) < 0 || body_published(&body))
         return;
     const char *key =
         zmq_msg_gets(&parts[1], "User-Id"); // what ZAP answered, not what the peer says
@@ -81,7 +81,7 @@ static void on_client_message(void *context, zmq_msg_t *parts, size_t count)
 {
     struct control *self = context;
     struct body body;
-    if (count != 1 || body_read(&parts[0], &body) < 0 || body.type >= CONTROL_PUBLICATION)
+    if (count != 1 || body_read(&parts[0], &body) < 0 || body_published(&body))
         return;
     self->fn(self->context, self->server_key, body.type, body.data, body.size);
 }

@@ -23,9 +23,10 @@ enum control_type {
     CONTROL_REPLY = 10,
     CONTROL_BODY_REQUEST = 11,
     CONTROL_BODY = 12,
-    CONTROL_PUBLICATION = 32,
+    CONTROL_PUBLICATION = 32, // 32 to 39 on PUB/SUB only
     CONTROL_HEARTBEAT = 33,
-    CONTROL_ANNOUNCE = 34, // on PUB/SUB; ANNOUNCE carries a ConfigReport{revision}
+    CONTROL_ANNOUNCE = 34,   // carries a ConfigReport{revision}
+    CONTROL_PEER_HELLO = 40, // 40 to 49 between masters
 };
 
 // Server side (master): `key` is the peer's CURVE key. Client side (node): `key` is the server's.

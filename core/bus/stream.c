@@ -23,7 +23,7 @@ static void on_message(void *context, zmq_msg_t *parts, size_t count)
 {
     struct stream *self = context;
     struct body body;
-    if (count != 2 || body_read(&parts[1], &body) < 0 || body.type < CONTROL_PUBLICATION)
+    if (count != 2 || body_read(&parts[1], &body) < 0 || !body_published(&body))
         return;
     const char *key = self->publisher ? self->publisher : zmq_msg_gets(&parts[1], "User-Id");
     if (key && *key)

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/peer.h"
+#include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/loop.h"
+#include "core/base/metrics.h"
+#include "proto/peer.pb-c.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELLO_MS = 2000, SILENT_MS = 6000 };
+
+struct peer {
+    struct master *master;
+    const struct master_address *address; // NULL: node.conf names none
+    struct control *control;
+    int64_t said_ms, heard_ms; // monotonic, 0: never
+    int connected;             // as it was told last
+    uint64_t incarnation, lag;
+    int64_t ahead_ms; // its clock before ours
+    char version[32], revision[64];
+};
+
+static ProtobufCBinaryData bytes_of(const char *text)
+{
+    return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
+}
+
+static struct member *member_of(const struct master *master, const ProtobufCBinaryData *name)
+{
+    char text[sizeof(((struct member *)0)->name)];
+    if (name->len >= sizeof(text))
+        return NULL;
+    memcpy(text, name->data, name->len);
+    text[name->len] = 0;
+    return members_by_name(&master->members, text);
+}
+
+// -- hello, both ways
+
+struct hello {
+    Postern__PeerHello message;
+    Postern__PeerPosition position[MEMBERS_MOST], *list[MEMBERS_MOST];
+};
+
+static void fill_hello(struct hello *self, const struct master *master)
+{
+    postern__peer_hello__init(&self->message);
+    self->message.name = bytes_of(master->conf->name);
+    self->message.incarnation = master->incarnation;
+    self->message.version = bytes_of(POSTERN_VERSION);
+    self->message.revision = bytes_of(master->revision);
+    self->message.clock_ms = clock_wall_ms();
+    for (size_t i = 0; i < master->members.count; i++) {
+        const struct member *member = master->members.list[i];
+        Postern__PeerPosition *position = &self->position[self->message.n_positions];
+        if (!member->tracker.epoch)
+            continue;
+        postern__peer_position__init(position);
+        position->node = bytes_of(member->name);
+        position->epoch = member->tracker.epoch;
+        position->watermark = member->tracker.committed;
+        self->list[self->message.n_positions++] = position;
+    }
+    self->message.positions = self->list;
+}
+
+static void say_hello(void *context)
+{
+    struct peer *self = context;
+    struct hello *hello = allocate(sizeof(*hello));
+    fill_hello(hello, self->master);
+    self->said_ms = loop_now_ms(self->master->loop);
+    if (peer_ask(self, CONTROL_PEER_HELLO, &hello->message.base) < 0)
+        log_debug("peer.hello", "peer=%s unsent=%d", self->address->name, errno);
+    free(hello);
+}
+
+static void on_hello_asked(struct peer *self, const char *key, const ProtobufCMessage *message)
+{
+    (void)message; // who asks, the member list knows
+    struct hello *hello = allocate(sizeof(*hello));
+    fill_hello(hello, self->master);
+    if (control_send(self->master->control, key, CONTROL_PEER_HELLO, &hello->message.base) < 0)
+        log_debug("peer.hello", "unanswered=%d", errno);
+    free(hello);
+}
+
+static uint64_t lag_behind(const struct master *master, const Postern__PeerPosition *position)
+{
+    const struct member *member = member_of(master, &position->node);
+    uint64_t ours =
+        member && member->tracker.epoch == position->epoch ? member->tracker.committed : 0;
+    return position->watermark > ours ? position->watermark - ours : 0;
+}
+
+static void on_hello(struct peer *self, const ProtobufCMessage *message)
+{
+    const Postern__PeerHello *hello = (const Postern__PeerHello *)message;
+    if (self->incarnation != hello->incarnation)
+        log_info("peer.incarnation", "peer=%s incarnation=%016llx", self->address->name,
+                 (unsigned long long)hello->incarnation);
+    self->incarnation = hello->incarnation;
+    self->ahead_ms = hello->clock_ms - clock_wall_ms();
+    log_escape(hello->version.data, hello->version.len, self->version, sizeof(self->version));
+    log_escape(hello->revision.data, hello->revision.len, self->revision, sizeof(self->revision));
+    self->lag = 0;
+    for (size_t i = 0; i < hello->n_positions; i++)
+        self->lag += lag_behind(self->master, hello->positions[i]);
+}
+
+// -- who may say what
+
+// What the peer may ask, and what it may answer: a row for each type.
+static const struct question {
+    enum control_type type;
+    const ProtobufCMessageDescriptor *descriptor;
+    void (*call)(struct peer *self, const char *key, const ProtobufCMessage *message);
+} questions[] = {
+    {CONTROL_PEER_HELLO, &postern__peer_hello__descriptor, on_hello_asked},
+};
+
+static const struct reply {
+    enum control_type type;
+    const ProtobufCMessageDescriptor *descriptor;
+    void (*call)(struct peer *self, const ProtobufCMessage *message);
+} replies[] = {
+    {CONTROL_PEER_HELLO, &postern__peer_hello__descriptor, on_hello},
+};
+
+static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
+                                size_t size)
+{
+    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, size, data);
+    if (!message)
+        log_warning("peer.malformed", "message=%s size=%zu", descriptor->short_name, size);
+    return message;
+}
+
+int peer_asked(struct peer *self, struct member *member, enum control_type type,
+               const uint8_t *data, size_t size)
+{
+    size_t i = 0;
+    while (i < ARRAY_LENGTH(questions) && questions[i].type != type)
+        i++;
+    if (i == ARRAY_LENGTH(questions))
+        return -1;
+    member->heard_ms = loop_now_ms(self->master->loop);
+    ProtobufCMessage *message = unpack(questions[i].descriptor, data, size);
+    if (message)
+        questions[i].call(self, member->key, message);
+    protobuf_c_message_free_unpacked(message, NULL);
+    return 0;
+}
+
+static void receive(void *context, const char *key, enum control_type type, const uint8_t *data,
+                    size_t size)
+{
+    (void)key; // the peer's, which CURVE has proven
+    struct peer *self = context;
+    size_t i = 0;
+    while (i < ARRAY_LENGTH(replies) && replies[i].type != type)
+        i++;
+    if (i == ARRAY_LENGTH(replies)) {
+        log_warning("peer.unexpected", "type=%d", (int)type);
+        return;
+    }
+    self->heard_ms = loop_now_ms(self->master->loop);
+    ProtobufCMessage *message = unpack(replies[i].descriptor, data, size);
+    if (message)
+        replies[i].call(self, message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+// -- life
+
+struct peer *peer_new(struct master *master)
+{
+    struct peer *self = allocate(sizeof(*self));
+    self->master = master;
+    if (master->conf->master_count == 0)
+        return self;
+    self->address = &master->conf->masters[0];
+    self->control = control_connect(master->loop, self->address->control, &master->keys,
+                                    self->address->key, receive, self);
+    if (!self->control) {
+        int kept = errno;
+        peer_destroy(&self);
+        errno = kept;
+        return NULL;
+    }
+    control_on_session(self->control, say_hello, self);
+    return self;
+}
+
+void peer_destroy(struct peer **self)
+{
+    if (!*self)
+        return;
+    control_destroy(&(*self)->control);
+    free(*self);
+    *self = NULL;
+}
+
+// An alarm when it goes, and its end: told once each.
+static void watch_connection(struct peer *self)
+{
+    int connected = peer_connected(self);
+    metric_set(metric("peer_connected", ""), connected);
+    metric_set(metric("peer_lag_events", ""), (int64_t)self->lag);
+    if (connected == self->connected)
+        return;
+    self->connected = connected;
+    if (connected)
+        log_info("peer.connected", "peer=%s version=%s", self->address->name, self->version);
+    else
+        log_error("peer.lost", "alarm=peer-lost peer=%s", self->address->name);
+}
+
+void peer_tick(struct peer *self)
+{
+    if (!self->address)
+        return;
+    if (loop_now_ms(self->master->loop) - self->said_ms >= HELLO_MS)
+        say_hello(self);
+    watch_connection(self);
+}
+
+int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *message)
+{
+    if (!self->control) {
+        errno = EAGAIN;
+        return -1;
+    }
+    return control_send(self->control, NULL, type, message);
+}
+
+int peer_known(const struct peer *self)
+{
+    return self->address != NULL;
+}
+
+int peer_connected(const struct peer *self)
+{
+    return self->heard_ms && loop_now_ms(self->master->loop) - self->heard_ms < SILENT_MS;
+}
+
+uint64_t peer_lag(const struct peer *self)
+{
+    return self->lag;
+}
+
+json_t *peer_status(const struct peer *self)
+{
+    if (!self->address)
+        return json_null();
+    int64_t heard_ms = self->heard_ms ? loop_now_ms(self->master->loop) - self->heard_ms : -1;
+    return json_pack("{s:s, s:b, s:s, s:s, s:I, s:I, s:I}", "name", self->address->name,
+                     "connected", peer_connected(self), "version", self->version, "revision",
+                     self->revision, "lag_events", (json_int_t)self->lag, "heard_ms_ago",
+                     (json_int_t)heard_ms, "clock_ahead_ms", (json_int_t)self->ahead_ms);
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The link to the other master. A DEALER of ours stands at its port 7701, one of its own at ours;
+// each side pulls by requests of its own, and an answer comes back where its request went out.
+// What may be said is one table for each direction (peer.c): a type, its message, its handler.
+#include "core/bus/control.h"
+#include "master/master.h"
+
+struct peer;
+
+// Connects to the master that node.conf names; without one nobody is asked, but whoever is a member
+// with the role `master` is answered. NULL with errno.
+struct peer *peer_new(struct master *master);
+void peer_destroy(struct peer **self);
+void peer_tick(struct peer *self); // a few times a second
+
+// A message of a member with role `master` on our ROUTER. -1: it may not send that.
+NODISCARD int peer_asked(struct peer *self, struct member *member, enum control_type type,
+                         const uint8_t *data, size_t size);
+// A request to the peer. -1: EAGAIN, there is no session or no room.
+NODISCARD int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *message);
+
+int peer_known(const struct peer *self);     // node.conf names one
+int peer_connected(const struct peer *self); // it answers
+// Events that the peer holds and we lack, as far as the watermarks tell.
+uint64_t peer_lag(const struct peer *self);
+json_t *peer_status(const struct peer *self); // for `status`; null when there is no peer
