@@ -50,6 +50,8 @@ static void print_status(const json_t *status)
         "lag of %s: %lld events, replayed %.2f %%\n", master, (long long)json_integer_value(lag),
         100 * json_real_value(json_object_get(status, "replayed_share")));
     print_peer(json_object_get(status, "peer"));
+    json_array_foreach(json_object_get(status, "alarms"), i, alarm)
+        print_alarm(text_of(status, "name"), json_string_value(alarm));
     json_object_foreach(json_object_get(status, "workers"), node, worker)
         json_array_foreach(json_object_get(worker, "alarms"), i, alarm)
             print_alarm(node, json_string_value(alarm));

@@ -75,6 +75,12 @@ static void on_call(void *context, void *item)
     call->fn(call);
 }
 
+static void on_suspicion(void *context, const char *file)
+{
+    struct api *self = context;
+    writer_suspect(self->master->writer, file);
+}
+
 struct api *api_new(struct master *master, char *ret_error, size_t error_size)
 {
     const struct nodeconf *conf = master->conf;
@@ -85,6 +91,7 @@ struct api *api_new(struct master *master, char *ret_error, size_t error_size)
     mailbox_attach(self->calls, master->loop, on_call, self);
     snprintf(path, sizeof(path), "%s/master/messages", conf->state);
     self->reader = store_reader_open(path);
+    store_reader_on_damage(self->reader, on_suspicion, self);
     snprintf(path, sizeof(path), "%s/master/cluster.db", conf->state);
     self->cluster = database_open(path, 0, NULL, ret_error, error_size);
     if (!self->cluster) {

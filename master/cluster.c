@@ -26,7 +26,20 @@ sqlite3 *cluster_open(const char *folder, char *ret_error, size_t error_size)
 {
     char path[256];
     snprintf(path, sizeof(path), "%s/cluster.db", folder);
-    return database_open(path, 1, schema, ret_error, error_size);
+    sqlite3 *self = database_open(path, 1, schema, ret_error, error_size);
+    int damaged = self ? !database_is_whole(self) : errno == EUCLEAN;
+    if (!damaged)
+        return self;
+    if (self)
+        sqlite3_db_config(self, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    database_close(&self);
+    snprintf(
+        ret_error, error_size,
+        "%s is damaged: it holds the members, the configuration and open orders, so nothing is"
+        " guessed; put a copy of it back, or move it away, start, and give both again (`postern"
+        " node add`, `postern config apply FILE`); mail flows meanwhile",
+        path);
+    return NULL;
 }
 
 void cluster_close(sqlite3 **self)

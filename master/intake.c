@@ -374,6 +374,17 @@ void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t 
         send_ack(master, member);
 }
 
+void intake_begin_anew(struct master *master)
+{
+    for (size_t i = 0; i < master->members.count; i++) {
+        struct member *member = master->members.list[i];
+        forget_held(member);
+        tracker_begin(&member->tracker, member->tracker.epoch, 1);
+        member->base = 0;
+        send_hello(master, member);
+    }
+}
+
 void intake_announce(struct master *master)
 {
     Postern__ConfigReport report = POSTERN__CONFIG_REPORT__INIT;

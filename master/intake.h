@@ -17,3 +17,5 @@ void intake_measure(struct master *master); // for /metrics; each second
 // A new tree is in force: keeps it (takes both references) and tells the nodes.
 void intake_configure(struct master *master, json_t *tree);
 void intake_announce(struct master *master);
+// The store lost rows: every node's stream begins anew, with whatever the node still holds.
+void intake_begin_anew(struct master *master);

@@ -8,6 +8,7 @@
 #include "master/cluster.h"
 #include "master/commands.h"
 #include "master/config.h"
+#include "master/damage.h"
 #include "master/enrol.h"
 #include "master/intake.h"
 #include "master/orders.h"
@@ -44,6 +45,14 @@ static void on_committed(void *context, const char *node, uint64_t epoch, uint64
         api_committed(master->api);
 }
 
+static void on_damaged(void *context, const struct store_damage *damage, uint64_t incarnation)
+{
+    struct master *master = context;
+    master->incarnation = incarnation;
+    damage_found(master, damage);
+    intake_begin_anew(master);
+}
+
 static void add_open_order(void *context, const struct order *order)
 {
     orders_add(context, order);
@@ -57,7 +66,9 @@ static int open_store(struct master *master, const struct failure *failure)
         writer_new(master->loop, path, on_committed, on_outcome, master, error, sizeof(error));
     if (!master->writer)
         return fail(failure, "store", error);
+    writer_on_damage(master->writer, on_damaged);
     struct writer_databases *databases = writer_databases(master->writer);
+    damage_look(master);
     master->incarnation = store_incarnation(databases->store);
     json_t *tree = config_tree(databases->cluster);
     if (!tree)

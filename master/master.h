@@ -36,6 +36,7 @@ struct master {
     struct api *api;
     struct timer *timer;
     unsigned ticks;
+    int damaged; // files of the record lie in state/master/corrupt: an alarm
 };
 
 // Opens everything that stands on loop, conf and the state folder. -1 with a message; master_close

@@ -30,10 +30,11 @@ struct position {
 
 // What the thread tells the loop.
 struct notice {
-    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME } kind;
+    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME, NOTICE_DAMAGED } kind;
     struct writer_job *job;
-    uint64_t epoch, sequence;
-    char text[160]; // node, or order
+    uint64_t epoch, sequence; // or the new incarnation
+    char text[160];           // node, or order
+    struct store_damage damage;
     struct notice *next;
 };
 
@@ -44,7 +45,9 @@ struct writer {
     pthread_t thread;
     writer_committed_fn *committed;
     writer_outcome_fn *outcome;
+    writer_damaged_fn *damaged;
     void *context;
+    atomic_flag suspecting; // one file at a time
     // The thread's own.
     struct table *positions;
     unsigned events; // in the open transaction
@@ -133,17 +136,39 @@ static struct notice *take_outcome(struct writer *self)
     return notice;
 }
 
+// A damaged file is put in order. 1: one was, 0: none is damaged, -1.
+static int mend(struct writer *self)
+{
+    struct notice *notice = notice_new(NOTICE_DAMAGED, "");
+    int rc = store_mend(self->databases.store, &notice->damage);
+    if (rc <= 0) {
+        free(notice);
+        return rc;
+    }
+    notice->sequence = store_incarnation(self->databases.store);
+    metric_add(metric("store_damaged_total", ""), 1);
+    tell(self, notice);
+    return 1;
+}
+
+static void begin_from_watermarks(struct writer *self)
+{
+    table_each(self->positions, forget_position, self);
+    if (store_watermarks(self->databases.store, remember_position, self) < 0)
+        log_error("store.watermarks", "error=unreadable");
+}
+
 static void give_up(struct writer *self)
 {
     metric_add(self->failures, 1);
     store_rollback(self->databases.store);
     for (struct notice *notice; (notice = take_outcome(self));)
         free(notice);
-    table_each(self->positions, forget_position, self);
-    if (store_watermarks(self->databases.store, remember_position, self) < 0)
-        log_error("store.watermarks", "error=unreadable");
     self->events = 0;
-    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); // a full disk is not helped by haste
+    int mended = mend(self);
+    begin_from_watermarks(self);
+    if (mended <= 0) // a full disk is not helped by haste
+        nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
 }
 
 static void commit(struct writer *self)
@@ -292,8 +317,10 @@ static void hear(void *context, void *item)
         notice->job->done(notice->job);
     else if (notice->kind == NOTICE_COMMITTED)
         self->committed(self->context, notice->text, notice->epoch, notice->sequence);
-    else
+    else if (notice->kind == NOTICE_OUTCOME)
         self->outcome(self->context, notice->text);
+    else if (self->damaged)
+        self->damaged(self->context, &notice->damage, notice->sequence);
     free(notice);
 }
 
@@ -308,9 +335,12 @@ static int open_databases(struct writer *self, const char *folder, char *ret_err
     self->databases.cluster = cluster_open(folder, ret_error, error_size);
     if (!self->databases.cluster)
         return -1;
-    if (store_watermarks(self->databases.store, remember_position, self) == 0)
+    int mended = mend(self);
+    if (mended >= 0 && store_watermarks(self->databases.store, remember_position, self) == 0)
         return 0;
-    snprintf(ret_error, error_size, "%s: the watermarks cannot be read", path);
+    snprintf(ret_error, error_size, "%s: %s", path,
+             mended < 0 ? "a damaged file cannot be set aside; see the log above"
+                        : "the watermarks cannot be read");
     return -1;
 }
 
@@ -326,12 +356,13 @@ struct writer *writer_new(struct loop *loop, const char *folder, writer_committe
     self->batches = metric("store_batches_total", "");
     self->written = metric("store_events_total", "");
     self->failures = metric("store_failures_total", "");
+    atomic_flag_clear(&self->suspecting);
+    self->notices = mailbox_new(NOTICES_MOST);
     if (open_databases(self, folder, ret_error, error_size) < 0) {
         writer_destroy(&self);
         return NULL;
     }
     self->jobs = mailbox_new(JOBS_MOST);
-    self->notices = mailbox_new(NOTICES_MOST);
     mailbox_attach(self->notices, loop, hear, self);
     if (pthread_create(&self->thread, NULL, work, self) != 0)
         abort();
@@ -355,17 +386,54 @@ void writer_destroy(struct writer **self_p)
     if (self->jobs) {
         mailbox_close(self->jobs);
         pthread_join(self->thread, NULL);
-        for (struct notice *notice; (notice = mailbox_wait(self->notices, 0));)
-            hear(self, notice);
         mailbox_destroy(&self->jobs);
-        mailbox_destroy(&self->notices);
     }
+    for (struct notice *notice; (notice = mailbox_wait(self->notices, 0));)
+        hear(self, notice);
+    mailbox_destroy(&self->notices);
     store_close(&self->databases.store);
     cluster_close(&self->databases.cluster);
     table_each(self->positions, free_position, NULL);
     table_destroy(&self->positions);
     free(self);
     *self_p = NULL;
+}
+
+void writer_on_damage(struct writer *self, writer_damaged_fn *fn)
+{
+    self->damaged = fn;
+}
+
+struct suspicion {
+    struct writer_job job;
+    struct writer *writer;
+    char file[32];
+};
+
+static void check(struct writer_job *job, struct writer_databases *databases)
+{
+    struct suspicion *suspicion = (struct suspicion *)job;
+    struct writer *self = suspicion->writer;
+    if (store_suspect(databases->store, suspicion->file) && mend(self) > 0)
+        begin_from_watermarks(self);
+}
+
+static void checked(struct writer_job *job)
+{
+    struct suspicion *suspicion = (struct suspicion *)job;
+    atomic_flag_clear(&suspicion->writer->suspecting);
+    free(suspicion);
+}
+
+void writer_suspect(struct writer *self, const char *file)
+{
+    if (atomic_flag_test_and_set(&self->suspecting))
+        return; // who reads it once more says so once more
+    struct suspicion *suspicion = allocate(sizeof(*suspicion));
+    *suspicion = (struct suspicion){{check, checked}, self, ""};
+    snprintf(suspicion->file, sizeof(suspicion->file), "%s", file);
+    if (writer_put(self, &suspicion->job) < 0)
+        checked(&suspicion->job);
 }
 
 struct writer_databases *writer_databases(struct writer *self)

@@ -44,10 +44,18 @@ typedef void writer_committed_fn(void *context, const char *node, uint64_t epoch
 // Told on the loop after the commit: an order's outcome became known.
 typedef void writer_outcome_fn(void *context, const char *order);
 
+// Told on the loop: a file of the record was set aside, and every node's stream begins anew under
+// the incarnation. `damage` until it returns.
+typedef void writer_damaged_fn(void *context, const struct store_damage *damage,
+                               uint64_t incarnation);
+
 // Opens state/master/cluster.db and the store under state/master/messages, starts the thread.
 struct writer *writer_new(struct loop *loop, const char *folder, writer_committed_fn *committed,
                           writer_outcome_fn *outcome, void *context, char *ret_error,
                           size_t error_size);
+void writer_on_damage(struct writer *self, writer_damaged_fn *fn); // before the loop runs
+// From any thread: has a file checked that a reader stumbled over (a day, or "stream").
+void writer_suspect(struct writer *self, const char *file);
 void writer_destroy(struct writer **self); // runs, commits and tells all that was put
 // The databases, for the start, before the first job is put.
 struct writer_databases *writer_databases(struct writer *self);

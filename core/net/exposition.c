@@ -56,6 +56,7 @@ static const struct {
     {"store_batches_total", "Transactions of the store."},
     {"store_events_total", "Events written to the store."},
     {"store_failures_total", "Transactions of the store that failed."},
+    {"store_damaged_total", "Files of the record that were found damaged and set aside."},
 };
 
 static const char *help_of(const char *family)

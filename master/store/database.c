@@ -2,9 +2,11 @@
 #include "master/store/database.h"
 #include "core/base/log.h"
 #include "mail/address.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BUSY_MS = 5000 };
 
@@ -16,6 +18,14 @@ static int log_failure(sqlite3 *db, const char *what)
     return -1;
 }
 
+// SQLite would take a file without a byte for a new one. But it leaves none: it writes the first
+// page before any row.
+static int is_emptied(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && status.st_size == 0;
+}
+
 sqlite3 *database_open(const char *path, int write, const char *schema, char *ret_error,
                        size_t error_size)
 {
@@ -24,14 +34,35 @@ sqlite3 *database_open(const char *path, int write, const char *schema, char *re
     const char *pragmas = write ? "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                   "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
                                 : "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;";
+    if (is_emptied(path)) {
+        snprintf(ret_error, error_size, "%s: it was emptied", path);
+        errno = EUCLEAN;
+        return NULL;
+    }
     if (sqlite3_open_v2(path, &self, flags, NULL) == SQLITE_OK &&
         sqlite3_busy_timeout(self, BUSY_MS) == SQLITE_OK &&
         sqlite3_exec(self, pragmas, NULL, NULL, NULL) == SQLITE_OK &&
         (!schema || sqlite3_exec(self, schema, NULL, NULL, NULL) == SQLITE_OK))
         return self;
     snprintf(ret_error, error_size, "%s: %s", path, self ? sqlite3_errmsg(self) : "out of memory");
+    int error = database_errno(self);
     database_close(&self);
+    errno = error;
     return NULL;
+}
+
+int database_errno(sqlite3 *self)
+{
+    int code = self ? sqlite3_errcode(self) & 0xff : SQLITE_NOMEM;
+    return code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? EUCLEAN : EIO;
+}
+
+int database_is_whole(sqlite3 *self)
+{
+    sqlite3_stmt *row = database_prepare(self, "PRAGMA quick_check(1)");
+    int whole = row && statement_row(row) == 1 && strcmp(column_text(row, 0), "ok") == 0;
+    sqlite3_finalize(row);
+    return whole;
 }
 
 void database_close(sqlite3 **self)

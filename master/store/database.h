@@ -6,11 +6,14 @@
 #include <protobuf-c/protobuf-c.h>
 #include <sqlite3.h>
 
-// Opens (write: makes) a file in WAL mode; a writer's commits are synced. NULL: logged, message in
-// ret_error.
+// Opens (write: makes) a file in WAL mode; a writer's commits are synced. NULL: message in
+// ret_error, errno as of database_errno.
 sqlite3 *database_open(const char *path, int write, const char *schema, char *ret_error,
                        size_t error_size);
 void database_close(sqlite3 **self);
+// What the last failure was: EUCLEAN when the file's content is broken, else EIO.
+int database_errno(sqlite3 *self);
+int database_is_whole(sqlite3 *self);                           // reads all of the file
 NODISCARD int database_execute(sqlite3 *self, const char *sql); // -1: logged
 sqlite3_stmt *database_prepare(sqlite3 *self, const char *sql); // NULL: logged
 // Runs a statement that yields no row, and makes it ready again. -1: logged.

@@ -4,6 +4,7 @@
 #include "master/store/database.h"
 #include "master/store/merge.h"
 #include "master/store/render.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,19 @@ void day_path(const char *folder, const char *name, char *ret, size_t size)
     snprintf(ret, size, "%s/messages-%s.db", folder, name);
 }
 
+static int prepare(struct day *self)
+{
+    self->message = database_prepare(self->db, message_sql);
+    self->recipient = database_prepare(self->db, recipient_sql);
+    self->timeline = database_prepare(self->db, timeline_sql);
+    self->quarantine = database_prepare(self->db, quarantine_sql);
+    self->message_id = database_prepare(self->db, message_id_sql);
+    return self->message && self->recipient && self->timeline && self->quarantine &&
+                   self->message_id
+               ? 0
+               : -1;
+}
+
 struct day *day_open(const char *folder, const char *name)
 {
     char path[256], error[256];
@@ -79,20 +93,13 @@ struct day *day_open(const char *folder, const char *name)
     snprintf(self->name, sizeof(self->name), "%s", name);
     day_path(folder, name, path, sizeof(path));
     self->db = database_open(path, 1, day_schema, error, sizeof(error));
-    if (!self->db) {
-        log_error("store.open", "error=\"%s\"", error);
-        free(self);
-        return NULL;
-    }
-    self->message = database_prepare(self->db, message_sql);
-    self->recipient = database_prepare(self->db, recipient_sql);
-    self->timeline = database_prepare(self->db, timeline_sql);
-    self->quarantine = database_prepare(self->db, quarantine_sql);
-    self->message_id = database_prepare(self->db, message_id_sql);
-    if (!self->message || !self->recipient || !self->timeline || !self->quarantine ||
-        !self->message_id)
-        day_close(&self);
-    return self;
+    if (self->db && prepare(self) == 0)
+        return self;
+    int number = self->db ? database_errno(self->db) : errno;
+    log_error("store.open", "file=%s error=\"%s\"", path, self->db ? "unusable" : error);
+    day_close(&self);
+    errno = number;
+    return NULL;
 }
 
 void day_close(struct day **self_p)
@@ -107,6 +114,12 @@ void day_close(struct day **self_p)
     database_close(&self->db);
     free(self);
     *self_p = NULL;
+}
+
+void day_abandon(struct day **self)
+{
+    sqlite3_db_config((*self)->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    day_close(self);
 }
 
 const char *day_of(const struct day *self)
@@ -199,18 +212,24 @@ static int add_timeline(struct day *self, const struct ulid *id, const struct st
     return statement_run(statement);
 }
 
+static int fail(const struct day *self)
+{
+    errno = database_errno(self->db);
+    return -1;
+}
+
 int day_add(struct day *self, const struct ulid *id, const struct store_event *at)
 {
     const Postern__Event *event = at->event;
     if (!self->open && database_execute(self->db, "BEGIN IMMEDIATE") < 0)
-        return -1;
+        return fail(self);
     self->open = 1;
     if (add_message(self, id, at) < 0 || add_timeline(self, id, at) < 0)
-        return -1;
+        return fail(self);
     for (size_t i = 0; i < event->n_recipients; i++)
         if (add_recipient(self, id, event, event->recipients[i]) < 0 ||
             add_quarantine(self, id, at, event->recipients[i]) < 0)
-            return -1;
+            return fail(self);
     return 0;
 }
 
@@ -228,7 +247,7 @@ const char *day_message_id(struct day *self, const struct ulid *id)
 int day_commit(struct day *self)
 {
     if (self->open && database_execute(self->db, "COMMIT") < 0)
-        return -1;
+        return fail(self);
     self->open = 0;
     return 0;
 }

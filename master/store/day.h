@@ -13,9 +13,11 @@ void day_name(int64_t wall_ms, char ret_text[DAY_TEXT]); // UTC
 void day_path(const char *folder, const char *name, char *ret, size_t size);
 extern const char day_schema[];
 
-// NULL: logged.
+// NULL: logged, errno EUCLEAN when the file is damaged. What fails below with -1 sets errno alike.
 struct day *day_open(const char *folder, const char *name);
 void day_close(struct day **self); // a transaction left open is rolled back
+// Closes a damaged file as it is, its log not written into it. Not NULL.
+void day_abandon(struct day **self);
 const char *day_of(const struct day *self);
 // Writes what the event tells of the message `id`; begins a transaction when none is open.
 NODISCARD int day_add(struct day *self, const struct ulid *id, const struct store_event *event);

@@ -15,12 +15,12 @@ static sqlite3_stmt *find_message(struct store_reader *reader, const char *text,
     sqlite3_stmt *row =
         db ? database_prepare(db, "SELECT " MESSAGE_COLUMNS " FROM messages m WHERE m.id=?1")
            : NULL;
-    if (!row)
-        return NULL;
-    sqlite3_bind_blob(row, 1, ret_id->bytes, ULID_SIZE, SQLITE_TRANSIENT);
-    if (statement_row(row) == 1)
+    if (row)
+        sqlite3_bind_blob(row, 1, ret_id->bytes, ULID_SIZE, SQLITE_TRANSIENT);
+    int rc = row ? statement_row(row) : -1;
+    if (rc == 1)
         return row;
-    sqlite3_finalize(row);
+    reader_end(reader, db, row, rc < 0);
     return NULL;
 }
 
@@ -51,7 +51,7 @@ json_t *store_message(struct store_reader *reader, const char *text)
     if (!row)
         return NULL;
     json_t *value = message_row(reader, row);
-    json_object_set_new(value, "timeline", timeline_of(reader->day, &id));
+    json_object_set_new(value, "timeline", timeline_of(reader->day.db, &id));
     sqlite3_finalize(row);
     return value;
 }
@@ -83,11 +83,11 @@ json_t *store_quarantined(struct store_reader *reader, const char *text)
     json_t *value = NULL;
     if (!row)
         return NULL;
-    json_t *states = states_of(reader->day, &id);
+    json_t *states = states_of(reader->day.db, &id);
     if (json_array_size(states)) {
         value = quarantine_row(reader, row);
         json_object_set(value, "states", states);
-        json_object_set_new(value, "timeline", timeline_of(reader->day, &id));
+        json_object_set_new(value, "timeline", timeline_of(reader->day.db, &id));
     }
     json_decref(states);
     sqlite3_finalize(row);

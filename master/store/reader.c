@@ -5,11 +5,12 @@
 #include "master/store/merge.h"
 #include "master/store/render.h"
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 struct store_reader *store_reader_open(const char *folder)
 {
@@ -23,8 +24,8 @@ void store_reader_close(struct store_reader **self_p)
     struct store_reader *self = *self_p;
     if (!self)
         return;
-    database_close(&self->day);
-    database_close(&self->stream);
+    database_close(&self->day.db);
+    database_close(&self->stream.db);
     free(self);
     *self_p = NULL;
 }
@@ -51,35 +52,64 @@ int reader_day_before(const struct store_reader *self, const char *before, char 
     return 1;
 }
 
-static sqlite3 *open_for_reading(const char *path)
+static void suspect(struct store_reader *self, const char *file)
+{
+    if (self->suspicion)
+        self->suspicion(self->context, file);
+}
+
+// Opens the file at `path`, unless it is open and still the one of that name.
+static sqlite3 *open_file(struct store_reader *self, struct reader_file *file, const char *path,
+                          const char *name)
 {
     char error[256];
-    sqlite3 *db = database_open(path, 0, NULL, error, sizeof(error));
-    if (!db)
-        log_warning("store.read", "error=\"%s\"", error);
-    return db;
+    struct stat status;
+    int there = stat(path, &status) == 0;
+    if (file->db && there && status.st_ino == file->inode)
+        return file->db;
+    database_close(&file->db);
+    if (!there)
+        return NULL;
+    file->inode = status.st_ino;
+    file->db = database_open(path, 0, NULL, error, sizeof(error));
+    if (file->db)
+        return file->db;
+    int damaged = errno == EUCLEAN;
+    log_warning("store.read", "error=\"%s\"", error);
+    if (damaged)
+        suspect(self, name);
+    return NULL;
 }
 
 sqlite3 *reader_day(struct store_reader *self, const char *name)
 {
     char path[256];
-    if (self->day && strcmp(self->day_name, name) == 0)
-        return self->day;
-    database_close(&self->day);
-    day_path(self->folder, name, path, sizeof(path));
-    self->day = access(path, F_OK) == 0 ? open_for_reading(path) : NULL;
+    if (strcmp(self->day_name, name) != 0)
+        database_close(&self->day.db);
     snprintf(self->day_name, sizeof(self->day_name), "%s", name);
-    return self->day;
+    day_path(self->folder, name, path, sizeof(path));
+    return open_file(self, &self->day, path, name);
 }
 
 sqlite3 *reader_stream(struct store_reader *self)
 {
     char path[256];
-    if (!self->stream) {
-        snprintf(path, sizeof(path), "%s/stream.db", self->folder);
-        self->stream = open_for_reading(path);
-    }
-    return self->stream;
+    snprintf(path, sizeof(path), "%s/stream.db", self->folder);
+    return open_file(self, &self->stream, path, "stream");
+}
+
+void reader_end(struct store_reader *self, sqlite3 *db, sqlite3_stmt *statement, int failed)
+{
+    int damaged = failed && db && database_errno(db) == EUCLEAN;
+    sqlite3_finalize(statement);
+    if (damaged)
+        suspect(self, db == self->stream.db ? "stream" : self->day_name);
+}
+
+void store_reader_on_damage(struct store_reader *self, store_suspicion_fn *fn, void *context)
+{
+    self->suspicion = fn;
+    self->context = context;
 }
 
 int64_t store_last_commit(struct store_reader *self)
@@ -88,9 +118,10 @@ int64_t store_last_commit(struct store_reader *self)
     sqlite3_stmt *statement =
         db ? database_prepare(db, "SELECT coalesce(max(commit_number),0) FROM events") : NULL;
     int64_t last = 0;
-    if (statement && statement_row(statement) == 1)
+    int rc = statement ? statement_row(statement) : -1;
+    if (rc == 1)
         last = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
+    reader_end(self, db, statement, rc < 0);
     return last;
 }
 
@@ -121,14 +152,15 @@ int64_t store_events(struct store_reader *self, int64_t after, unsigned limit, s
     sqlite3_stmt *row = db ? database_prepare(db, "SELECT * FROM events WHERE commit_number>?1"
                                                   " ORDER BY commit_number LIMIT ?2")
                            : NULL;
-    if (!row)
-        return after;
-    sqlite3_bind_int64(row, 1, after);
-    sqlite3_bind_int64(row, 2, limit);
-    while (statement_row(row) == 1) {
+    int rc = row ? 1 : -1;
+    if (row) {
+        sqlite3_bind_int64(row, 1, after);
+        sqlite3_bind_int64(row, 2, limit);
+    }
+    while (rc == 1 && (rc = statement_row(row)) == 1) {
         after = sqlite3_column_int64(row, 0);
         add_event(row, out);
     }
-    sqlite3_finalize(row);
+    reader_end(self, db, row, rc < 0);
     return after;
 }

@@ -40,7 +40,7 @@ json_t *message_row(struct store_reader *reader, sqlite3_stmt *row)
                      column_text(row, 3), "subject", column_text(row, 4), "received_at",
                      render_time(received_ms), "size", (json_int_t)sqlite3_column_int64(row, 6),
                      "score", sqlite3_column_double(row, 7), "recipients",
-                     recipients_of(reader->day, sqlite3_column_blob(row, 0), sql));
+                     recipients_of(reader->day.db, sqlite3_column_blob(row, 0), sql));
 }
 
 json_t *quarantine_row(struct store_reader *reader, sqlite3_stmt *row)
@@ -50,14 +50,14 @@ json_t *quarantine_row(struct store_reader *reader, sqlite3_stmt *row)
     static const char findings_sql[] =
         "SELECT findings,day FROM quarantine WHERE id=?1 ORDER BY findings IS NULL LIMIT 1";
     json_t *value = message_row(reader, row);
-    json_t *recipients = recipients_of(reader->day, sqlite3_column_blob(row, 0), recipients_sql);
+    json_t *recipients = recipients_of(reader->day.db, sqlite3_column_blob(row, 0), recipients_sql);
     json_t *addresses = json_array(), *entry;
     size_t i;
     json_array_foreach(recipients, i, entry)
         json_array_append(addresses, json_object_get(entry, "address"));
     json_decref(recipients);
     json_object_set_new(value, "recipients", addresses);
-    sqlite3_stmt *detail = database_prepare(reader->day, findings_sql);
+    sqlite3_stmt *detail = database_prepare(reader->day.db, findings_sql);
     json_t *findings = NULL;
     if (detail) {
         sqlite3_bind_blob(detail, 1, sqlite3_column_blob(row, 0), ULID_SIZE, SQLITE_TRANSIENT);

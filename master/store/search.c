@@ -198,7 +198,8 @@ static void read_page(struct store_list *self, struct buffer *out)
     unsigned rows = 0;
     if (row)
         bind_query(row, self);
-    while (row && statement_row(row) == 1) {
+    int rc = row ? 1 : -1;
+    while (rc == 1 && (rc = statement_row(row)) == 1) {
         json_t *value = self->row(self->reader, row);
         char *text = json_dumps(value, JSON_COMPACT);
         buffer_add_text(out, text);
@@ -208,7 +209,7 @@ static void read_page(struct store_list *self, struct buffer *out)
         memcpy(self->before, sqlite3_column_blob(row, 0), ULID_SIZE);
         rows++;
     }
-    sqlite3_finalize(row);
+    reader_end(self->reader, db, row, rc < 0);
     self->left -= rows;
     self->day_done = rows < PAGE_ROWS;
 }

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "master/store/sqlite.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
-#include "master/store/database.h"
-#include "master/store/day.h"
 #include "master/store/merge.h"
+#include "master/store/store.h"
+#include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    TIME_BYTES = 6,        // of an id
-    DAYS_OPEN = 8,         // files kept open; more in one transaction end it early
-    EVENTS_KEPT = 2000000, // of the list that `events` reads; the timelines keep everything
-};
+enum { TIME_BYTES = 6 }; // of an id
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS events(commit_number INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -22,17 +19,25 @@ static const char schema[] =
     " kind INTEGER NOT NULL, id BLOB, message_id TEXT, detail TEXT);"
     "CREATE TABLE IF NOT EXISTS watermarks(node TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL) WITHOUT ROWID;"
+    // What the list holds already of events that are asked for again after a damage.
+    "CREATE TABLE IF NOT EXISTS listed(node TEXT NOT NULL, epoch INTEGER NOT NULL,"
+    " upto INTEGER NOT NULL, PRIMARY KEY(node, epoch)) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS identity(one INTEGER PRIMARY KEY CHECK(one=1), incarnation "
     "INTEGER);";
 
-struct store {
-    char folder[108];
-    sqlite3 *db;
-    sqlite3_stmt *event, *watermark, *trim;
-    int open; // a transaction is, in stream.db
-    uint64_t incarnation;
-    struct day *days[DAYS_OPEN]; // the last used first
-};
+// A call failed: says which file is damaged, when it is that. -1.
+static int fail(struct store *self, const char *file)
+{
+    if (errno == EUCLEAN)
+        snprintf(self->damaged, sizeof(self->damaged), "%s", file);
+    return -1;
+}
+
+static int fail_list(struct store *self)
+{
+    errno = database_errno(self->db);
+    return fail(self, LIST_FILE);
+}
 
 static int read_incarnation(struct store *self)
 {
@@ -59,28 +64,51 @@ int store_new_incarnation(struct store *self)
     return rc;
 }
 
-struct store *store_open(const char *folder, char *ret_error, size_t error_size)
+int store_open_list(struct store *self, char *ret_error, size_t error_size)
 {
     char path[256];
-    struct store *self = allocate(sizeof(*self));
-    snprintf(self->folder, sizeof(self->folder), "%s", folder);
-    snprintf(path, sizeof(path), "%s/stream.db", folder);
+    snprintf(path, sizeof(path), "%s/stream.db", self->folder);
     self->db = database_open(path, 1, schema, ret_error, error_size);
-    if (!self->db) {
-        free(self);
-        return NULL;
-    }
+    if (!self->db)
+        return -1;
     self->event = database_prepare(
         self->db, "INSERT INTO events(node,epoch,sequence,time_ms,kind,id,message_id,detail)"
-                  " VALUES(?1,?2,?3,?4,?5,?6,?7,?8)");
+                  " SELECT ?1,?2,?3,?4,?5,?6,?7,?8 WHERE NOT EXISTS"
+                  "(SELECT 1 FROM listed WHERE node=?1 AND epoch=?2 AND upto>=?3)");
     self->watermark =
         database_prepare(self->db, "INSERT OR REPLACE INTO watermarks VALUES(?1,?2,?3)");
     self->trim = database_prepare(self->db, "DELETE FROM events WHERE commit_number<=?1");
-    if (!self->event || !self->watermark || !self->trim || read_incarnation(self) < 0) {
-        snprintf(ret_error, error_size, "%s: it is damaged, or another version's", path);
-        store_close(&self);
+    if (self->event && self->watermark && self->trim && read_incarnation(self) == 0)
+        return 0;
+    int error = database_errno(self->db);
+    snprintf(ret_error, error_size, "%s: it is damaged, or another version's", path);
+    store_close_list(self);
+    errno = error;
+    return -1;
+}
+
+void store_close_list(struct store *self)
+{
+    sqlite3_finalize(self->event);
+    sqlite3_finalize(self->watermark);
+    sqlite3_finalize(self->trim);
+    self->event = self->watermark = self->trim = NULL;
+    database_close(&self->db);
+}
+
+struct store *store_open(const char *folder, char *ret_error, size_t error_size)
+{
+    struct store *self = allocate(sizeof(*self));
+    snprintf(self->folder, sizeof(self->folder), "%s", folder);
+    if (store_open_list(self, ret_error, error_size) == 0)
+        return self;
+    if (errno == EUCLEAN) {
+        log_error("store.open", "error=\"%s\"", ret_error);
+        fail(self, LIST_FILE);
+        return self; // store_mend makes it whole
     }
-    return self;
+    free(self);
+    return NULL;
 }
 
 void store_close(struct store **self_p)
@@ -90,10 +118,7 @@ void store_close(struct store **self_p)
         return;
     for (size_t i = 0; i < DAYS_OPEN; i++)
         day_close(&self->days[i]);
-    sqlite3_finalize(self->event);
-    sqlite3_finalize(self->watermark);
-    sqlite3_finalize(self->trim);
-    database_close(&self->db);
+    store_close_list(self);
     free(self);
     *self_p = NULL;
 }
@@ -115,27 +140,47 @@ int store_watermarks(struct store *self, store_watermark_fn *fn, void *context)
     return rc;
 }
 
-// The day's file, moved to the front; the one used longest ago makes room.
-static struct day *find_day(struct store *self, const char *name)
+// Opens the day in the place of `slot`. Rows are idempotent, so a day that must make room may be
+// durable before the rest.
+static struct day *replace_day(struct store *self, struct day **slot, const char *name)
 {
-    struct day *found = NULL;
+    if (*slot && day_commit(*slot) < 0) {
+        fail(self, day_of(*slot));
+        return NULL;
+    }
+    day_close(slot);
+    struct day *opened = day_open(self->folder, name);
+    if (!opened)
+        fail(self, name);
+    return opened;
+}
+
+// The day's file, moved to the front; the one used longest ago makes room.
+struct day *store_find_day(struct store *self, const char *name)
+{
     size_t at = 0;
     while (at < DAYS_OPEN - 1 && self->days[at] && strcmp(day_of(self->days[at]), name) != 0)
         at++;
-    if (self->days[at] && strcmp(day_of(self->days[at]), name) == 0) {
-        found = self->days[at];
-    } else {
-        // Rows are idempotent, so a day that must make room may be durable before the rest.
-        if (self->days[at] && day_commit(self->days[at]) < 0)
-            return NULL;
-        day_close(&self->days[at]);
-        found = day_open(self->folder, name);
-        if (!found)
-            return NULL;
-    }
+    struct day *found = self->days[at];
+    if (!found || strcmp(day_of(found), name) != 0)
+        found = replace_day(self, &self->days[at], name);
+    if (!found)
+        return NULL;
     memmove(&self->days[1], &self->days[0], at * sizeof(self->days[0]));
     self->days[0] = found;
     return found;
+}
+
+void store_drop_day(struct store *self, const char *name)
+{
+    for (size_t i = 0; i < DAYS_OPEN && self->days[i]; i++) {
+        if (strcmp(day_of(self->days[i]), name) != 0)
+            continue;
+        day_abandon(&self->days[i]);
+        memmove(&self->days[i], &self->days[i + 1], (DAYS_OPEN - 1 - i) * sizeof(self->days[0]));
+        self->days[DAYS_OPEN - 1] = NULL;
+        return;
+    }
 }
 
 // An attempt that never became a mail has no id: it gets one from its time and its place in the
@@ -168,14 +213,21 @@ static int message_of(const struct store_event *at, struct ulid *ret_id)
     return 1;
 }
 
+static int begin(struct store *self)
+{
+    if (!self->open && database_execute(self->db, "BEGIN IMMEDIATE") < 0)
+        return fail_list(self);
+    self->open = 1;
+    return 0;
+}
+
 static int add_to_list(struct store *self, const struct store_event *at, const struct ulid *id,
                        const char *message_id)
 {
     const Postern__Event *event = at->event;
     sqlite3_stmt *statement = self->event;
-    if (!self->open && database_execute(self->db, "BEGIN IMMEDIATE") < 0)
+    if (begin(self) < 0)
         return -1;
-    self->open = 1;
     sqlite3_bind_text(statement, 1, at->node, -1, SQLITE_TRANSIENT);
     sqlite3_bind_int64(statement, 2, (int64_t)at->epoch);
     sqlite3_bind_int64(statement, 3, (int64_t)at->sequence);
@@ -188,43 +240,46 @@ static int add_to_list(struct store *self, const struct store_event *at, const s
     else
         bind_text(statement, 7, message_id, strlen(message_id));
     bind_bytes(statement, 8, event->alarm.len ? &event->alarm : &event->detail);
-    return statement_run(statement);
+    return statement_run(statement) < 0 ? fail_list(self) : 0;
 }
 
 int store_add(struct store *self, const struct store_event *at)
 {
     struct ulid id;
     char name[DAY_TEXT];
+    if (*self->damaged)
+        return -1; // store_mend comes first
     if (!message_of(at, &id))
         return add_to_list(self, at, NULL, "");
     day_name(ulid_time_ms(&id), name);
-    struct day *day = find_day(self, name);
-    if (!day || day_add(day, &id, at) < 0)
+    struct day *day = store_find_day(self, name);
+    if (!day)
         return -1;
+    if (day_add(day, &id, at) < 0)
+        return fail(self, name);
     return add_to_list(self, at, &id, at->event->message_id.len ? "" : day_message_id(day, &id));
 }
 
 int store_watermark(struct store *self, const char *node, uint64_t epoch, uint64_t sequence)
 {
-    if (!self->open && database_execute(self->db, "BEGIN IMMEDIATE") < 0)
+    if (begin(self) < 0)
         return -1;
-    self->open = 1;
     sqlite3_bind_text(self->watermark, 1, node, -1, SQLITE_TRANSIENT);
     sqlite3_bind_int64(self->watermark, 2, (int64_t)epoch);
     sqlite3_bind_int64(self->watermark, 3, (int64_t)sequence);
-    return statement_run(self->watermark);
+    return statement_run(self->watermark) < 0 ? fail_list(self) : 0;
 }
 
 int store_commit(struct store *self)
 {
     for (size_t i = 0; i < DAYS_OPEN; i++)
         if (self->days[i] && day_commit(self->days[i]) < 0)
-            return -1;
+            return fail(self, day_of(self->days[i]));
     if (!self->open)
         return 0;
     sqlite3_bind_int64(self->trim, 1, sqlite3_last_insert_rowid(self->db) - EVENTS_KEPT);
     if (statement_run(self->trim) < 0 || database_execute(self->db, "COMMIT") < 0)
-        return -1;
+        return fail_list(self);
     self->open = 0;
     return 0;
 }

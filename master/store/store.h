@@ -9,6 +9,8 @@
 // each synced, then to stream.db. A crash between leaves rows above the watermark: their events
 // come again and change nothing, since every row says of itself which event made it. So rows and
 // watermark act as one without a commit over several files.
+//
+// A damaged file stops nobody: see store_mend.
 #include "core/base/base.h"
 #include "proto/event.pb-c.h"
 #include <jansson.h>
@@ -42,9 +44,28 @@ NODISCARD int store_watermark(struct store *self, const char *node, uint64_t epo
 NODISCARD int store_commit(struct store *self); // durable when it returns 0
 void store_rollback(struct store *self);
 
+// A file whose content turned out to be broken was set aside, and its rows that can still be read
+// are in a new one.
+struct store_damage {
+    char file[32], copy[256];
+    uint64_t saved; // rows: events of a day, or entries of the list
+};
+
+// To be called when the store was just opened, and after each rollback. Where a file was found
+// damaged: sets it aside in ../corrupt, saves what can be read of it, and begins all watermarks
+// anew under a new incarnation, so that whatever nodes still hold comes again. 1: ret tells, 0:
+// nothing is damaged, -1: it failed; call again before anything else.
+NODISCARD int store_mend(struct store *self, struct store_damage *ret);
+// A reader stumbled over a file (a day, or "stream"): is it damaged? Reads all of it. 1: store_mend
+// will mend it.
+int store_suspect(struct store *self, const char *file);
+
 // The reading side, for another thread.
 struct store_reader;
 struct store_reader *store_reader_open(const char *folder);
+// Told, on the reader's thread, of each file that reading stumbled over.
+typedef void store_suspicion_fn(void *context, const char *file);
+void store_reader_on_damage(struct store_reader *self, store_suspicion_fn *fn, void *context);
 void store_reader_close(struct store_reader **self);
 
 struct store_query {

@@ -45,6 +45,63 @@ def test_16_master_killed_while_it_takes_events_has_each_once(gateway):
     assert_master_agrees(gateway, checker)
 
 
+def spoil(file):
+    """Writes rubbish over the middle of a file."""
+    size = file.stat().st_size
+    with open(file, "r+b") as spoilt:
+        spoilt.seek(size // 2 // 4096 * 4096)
+        spoilt.write(b"rubbish " * (min(size // 4, 16384) // 8))
+
+
+def stop_master(gateway):
+    """Ends the master, which writes what lies in its databases' logs into the files themselves."""
+    gateway.keep = False
+    for pid in gateway.pids("master"):
+        kill_pid(pid, signal.SIGTERM)
+    eventually(lambda: not gateway.pids("master"), 20, "the master to end")
+
+
+@pytest.mark.parametrize("damage", ["rubbish", "emptied"])
+@pytest.mark.parametrize("pattern", ["messages-*.db", "stream.db"])
+def test_a_damaged_file_of_the_record_is_set_aside_and_told_and_the_master_goes_on(gateway, pattern, damage):
+    client = RecordingClient(gateway.port)
+    client.send(100)
+    assert_master_agrees(gateway, settle(gateway, client.record))
+    stop_master(gateway)
+    files = list((gateway.home / "master/state/master/messages").glob(pattern))
+    assert files
+    for file in files:
+        spoil(file) if damage == "rubbish" else file.write_bytes(b"")
+    gateway.keep = True
+    eventually(gateway.master_answers, 20, "the master to answer")
+    mail = fresh_mail()
+    assert send_mail(gateway.port, mail)[0] == 250
+    gateway.wait_disposition(mail, "delivered")
+    gateway.messages()  # reading finds what writing has not met
+    def told():
+        alarmed = "record-damaged" in gateway.ask("status")["alarms"]
+        return alarmed and "record-damaged" in gateway.command("events", "--json")
+    eventually(told, 20, "the alarm")
+    aside = list((gateway.home / "master/state/master/corrupt").glob("*.db"))
+    assert {file.name for file in files} <= {f"{one.name.rsplit('-', 1)[0]}.db" for one in aside}
+    after = fresh_mail()
+    assert send_mail(gateway.port, after)[0] == 250
+    gateway.wait_disposition(after, "delivered")
+
+
+def test_a_damaged_member_list_is_refused_with_its_mend_and_mail_flows(gateway):
+    stop_master(gateway)
+    file = gateway.home / "master/state/master/cluster.db"
+    spoil(file)
+    gateway.launch("master")
+    assert gateway.children["master"].wait(20) == 1
+    said = (gateway.home / "master.log").read_text()
+    assert "cluster.db is damaged" in said and "put a copy of it back" in said
+    mail = fresh_mail()
+    assert send_mail(gateway.port, mail)[0] == 250
+    gateway.inbox.wait_for(mail.ident)
+
+
 def test_17_a_master_that_stands_still_delays_no_mail_and_catches_up(gateway):
     pid = gateway.pids("master")[0]
     kill_pid(pid, signal.SIGSTOP)

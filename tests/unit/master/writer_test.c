@@ -11,6 +11,7 @@ struct world {
     struct writer *writer;
     char folder[64];
     uint64_t committed; // of worker-1
+    uint64_t renewed;   // the incarnation after a damage
     int failures, jobs_done;
     uint64_t events_when_run; // of the store, as a job saw it
 };
@@ -145,19 +146,62 @@ static void test_a_store_that_fails_loses_and_doubles_nothing(void **state)
 {
     struct world *self = *state;
     char command[256];
-    snprintf(command, sizeof(command), "echo rubbish > '%s/messages/messages-2026-11-23.db'",
-             self->folder);
+    snprintf(command, sizeof(command), "mkdir '%s/messages/messages-2026-11-23.db'", self->folder);
     assert_int_equal(system(command), 0);
     put(self, 0, 1, 10, 0, 1);
     put(self, 10, 11, 10, 0, 0);
     assert_true(spin_until(self->loop, has_failed, self, 5000));
     assert_int_equal(listed(self), 0);
-    snprintf(command, sizeof(command), "rm '%s/messages/messages-2026-11-23.db'", self->folder);
+    snprintf(command, sizeof(command), "rmdir '%s/messages/messages-2026-11-23.db'", self->folder);
     assert_int_equal(system(command), 0);
     spin_for(self->loop, 2500); // it waits a second after a failure
     put(self, 0, 1, 30, 0, 1);
     assert_true(spin_until(self->loop, is_committed_to_30, self, 5000));
     assert_int_equal(listed(self), 30);
+}
+
+static void on_damaged(void *context, const struct store_damage *damage, uint64_t incarnation)
+{
+    struct world *self = context;
+    assert_string_equal(damage->file, "messages-2026-11-23.db");
+    self->renewed = incarnation;
+}
+
+static int is_renewed(void *context)
+{
+    return ((struct world *)context)->renewed != 0;
+}
+
+static void test_a_damaged_day_stops_nothing(void **state)
+{
+    struct world *self = *state;
+    char command[256];
+    uint64_t before = store_incarnation(writer_databases(self->writer)->store);
+    snprintf(command, sizeof(command), "echo rubbish > '%s/messages/messages-2026-11-23.db'",
+             self->folder);
+    assert_int_equal(system(command), 0);
+    writer_on_damage(self->writer, on_damaged);
+    put(self, 0, 1, 10, 0, 1);
+    assert_true(spin_until(self->loop, is_renewed, self, 5000));
+    assert_true(self->renewed != before);
+    put(self, 0, 1, 30, 0, 1);
+    assert_true(spin_until(self->loop, is_committed_to_30, self, 5000));
+    assert_int_equal(listed(self), 30);
+}
+
+static void test_a_file_under_suspicion_is_checked(void **state)
+{
+    struct world *self = *state;
+    char command[256];
+    writer_on_damage(self->writer, on_damaged);
+    writer_suspect(self->writer, "stream"); // it is whole
+    spin_for(self->loop, 100);
+    assert_false(is_renewed(self));
+    snprintf(command, sizeof(command), "echo rubbish > '%s/messages/messages-2026-11-23.db'",
+             self->folder);
+    assert_int_equal(system(command), 0);
+    writer_suspect(self->writer, "2026-11-23");
+    assert_true(spin_until(self->loop, is_renewed, self, 5000));
 }
 
 struct looking_job {
@@ -219,6 +263,8 @@ int main(void)
         WORLD_TEST(test_events_are_committed_once_whatever_comes),
         WORLD_TEST(test_events_beyond_a_gap_are_not_taken),
         WORLD_TEST(test_a_store_that_fails_loses_and_doubles_nothing),
+        WORLD_TEST(test_a_damaged_day_stops_nothing),
+        WORLD_TEST(test_a_file_under_suspicion_is_checked),
         WORLD_TEST(test_a_job_sees_all_that_came_before_it),
         WORLD_TEST(test_stopping_commits_what_was_taken),
     };
