@@ -14,11 +14,14 @@
 #define SCORE 1e6 // further than any sum of findings
 #define KEYS(table) table, ARRAY_LENGTH(table)
 
-// The order is that of Postern__Action, enum tls_policy, enum list_kind and enum list_of.
+// The order is that of Postern__Action, enum tls_policy, enum list_kind, enum list_of, enum
+// role and enum node_wish.
 static const char *const actions[] = {"accept", "tag", "quarantine", "reject", "discard", NULL};
 static const char *const tls_policies[] = {"none", "may", "encrypt", "verify", NULL};
 static const char *const list_kinds[] = {"allow", "block", NULL};
 static const char *const list_subjects[] = {"sender", "recipient", "client", NULL};
+static const char *const roles[] = {"worker", "master", "monitor", NULL};
+static const char *const node_states[] = {"up", "draining", "maintenance", NULL};
 
 static const char *form_path(const char *text)
 {
@@ -80,6 +83,28 @@ static const char *form_one_line(const char *text)
         if ((unsigned char)*at < ' ' || *at == 127)
             return "take out the control characters";
     return NULL;
+}
+
+// ZeroMQ RFC 32.
+static const char *form_curve_key(const char *text)
+{
+    static const char z85[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                              ".-:+=^!/*?&<>()[]{}@%$#";
+    return strspn(text, z85) == strlen(text) ? NULL : "give the key as `postern keygen` prints it";
+}
+
+static const char *form_base64url(const char *text)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    return strspn(text, letters) == strlen(text) ? NULL : "give base64url without padding";
+}
+
+static const char *form_tcp(const char *text)
+{
+    return strncmp(text, "tcp://", 6) == 0 && !form_endpoint(text + 6)
+               ? NULL
+               : "give tcp://HOST:PORT, with a port from 1 to 65535";
 }
 
 // A row of a table is easier to read in two lines than in eight.
@@ -293,8 +318,43 @@ static const struct schema_key quarantine_keys[] = {
 };
 
 static const struct schema_key node_keys[] = {
+    {.name = "role", .type = SCHEMA_CHOICE, .choices = roles, .fallback = ROLE_WORKER,
+     .about = "What the node is."},
+    {.name = "key", .type = SCHEMA_TEXT, .min = 40, .max = 40, .form = form_curve_key,
+     .about = "Its CURVE public key: who holds it is this node. Without one nobody is."},
+    {.name = "previous_key", .type = SCHEMA_TEXT, .min = 40, .max = 40, .form = form_curve_key,
+     .about = "The key before, valid beside it until `previous_until`."},
+    {.name = "previous_until", .type = SCHEMA_COUNT, .max = 1e11, .unit = "seconds since 1970",
+     .about = "When the key before ends, at most a day after the change."},
+    {.name = "sign", .type = SCHEMA_TEXT, .min = 43, .max = 43, .form = form_base64url,
+     .about = "A master's Ed25519 public key: it signs the revisions made there."},
+    {.name = "formerly", .type = SCHEMA_TEXTS, .max = 16,
+     .about = "Names it had: records made under them are its own."},
     {.name = "site", .type = SCHEMA_TEXT, .max = 63, .form = form_one_line,
      .about = "Where it stands, for the list of nodes; without it what the node says."},
+    {.name = "state", .type = SCHEMA_CHOICE, .choices = node_states, .fallback = NODE_WISH_UP,
+     .about = "What it is to do: take mail, or finish what it has and take no more."},
+    {.name = "control", .type = SCHEMA_TEXT, .min = 1, .max = 127, .form = form_tcp,
+     .about = "Where a master is reached by others: port 7701."},
+    {.name = "publish", .type = SCHEMA_TEXT, .min = 1, .max = 127, .form = form_tcp,
+     .about = "Its port 7702."},
+    {.name = "events", .type = SCHEMA_TEXT, .min = 1, .max = 127, .form = form_tcp,
+     .about = "Its port 7703."},
+    {.name = "public", .type = SCHEMA_TEXT, .min = 1, .max = 127, .form = form_tcp,
+     .about = "Its port 7704."},
+    {.name = "enrol", .type = SCHEMA_TEXT, .min = 1, .max = 127, .form = form_tcp,
+     .about = "Its port 7700."},
+    {.name = "ingress", .type = SCHEMA_COUNT, .fallback = NAN, .max = 64, .unit = "processes",
+     .about = "Ingresses of this worker; without it as `stages` says."},
+    {.name = "analyzer", .type = SCHEMA_COUNT, .fallback = NAN, .max = 64, .unit = "processes",
+     .about = "Its analyzers."},
+    {.name = "delivery", .type = SCHEMA_COUNT, .fallback = NAN, .max = 64, .unit = "processes",
+     .about = "Its deliveries."},
+};
+
+static const struct schema_key revoked_keys[] = {
+    {.name = "node", .type = SCHEMA_TEXT, .max = 63, .form = form_one_line,
+     .about = "Whose key it was."},
 };
 // clang-format on
 
@@ -311,6 +371,8 @@ const struct schema_kind schema_kinds[] = {
     {"stages", 0, "How many processes a worker runs.", KEYS(stages_keys)},
     {"quarantine", 0, "Keeping quarantined mail.", KEYS(quarantine_keys)},
     {"node", 1, "One node.", KEYS(node_keys)},
+    {"revoked", 1, "A key that is never let in again, by its 32 bytes in hexadecimal.",
+     KEYS(revoked_keys)},
 };
 const size_t schema_kind_count = ARRAY_LENGTH(schema_kinds);
 
@@ -332,4 +394,9 @@ const struct schema_key *schema_key_of(const struct schema_kind *kind, const cha
         if (strcmp(kind->keys[i].name, name) == 0)
             return &kind->keys[i];
     return NULL;
+}
+
+int schema_is_membership(const char *document)
+{
+    return strncmp(document, "node/", 5) == 0 || strncmp(document, "revoked/", 8) == 0;
 }

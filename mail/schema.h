@@ -22,7 +22,7 @@ enum schema_type {
 struct schema_key {
     const char *name;
     enum schema_type type;
-    double fallback; // a choice: its index
+    double fallback; // a choice: its index; NAN: none
     double min, max; // of a number; of a text its length, of a list its entries
     const char *unit;
     const char *const *choices;            // ends with NULL
@@ -43,6 +43,7 @@ enum {
     SCHEMA_TREE_MOST = 16 * 1024 * 1024, // bytes of a whole tree as JSON
     SCHEMA_DEPTH_MOST = 16,
     SCHEMA_NAME_MOST = 253,
+    SCHEMA_NODE_NAME_MOST = 63,
     SCHEMA_DOCUMENTS_MOST = 20000,
     SCHEMA_DESCRIPTION_MOST = 4096,
 };
@@ -53,6 +54,9 @@ extern const size_t schema_kind_count;
 // The kind of a document by its whole name ("domain/example.org"); NULL when there is none.
 const struct schema_kind *schema_kind_of(const char *document);
 const struct schema_key *schema_key_of(const struct schema_kind *kind, const char *name);
+
+// Does the document say who belongs to the cluster? Such ones are never rolled back.
+int schema_is_membership(const char *document);
 
 // The value in force: the document's, or the default. `body` may be NULL: no such document.
 double schema_number(const struct schema_kind *kind, const json_t *body, const char *key);

@@ -151,6 +151,12 @@ static int check_name(const struct place *place, const struct schema_kind *kind,
                       strcmp(kind->name, "domain") == 0
                           ? "(a domain in lower case, as A-labels: xn--...)"
                           : "(no . at the ends)");
+    if (strcmp(kind->name, "node") == 0 && length > SCHEMA_NODE_NAME_MOST)
+        return refuse(place, "the name has %zu bytes; give a node at most %d", length,
+                      SCHEMA_NODE_NAME_MOST);
+    if (strcmp(kind->name, "revoked") == 0 &&
+        (length != 64 || strspn(name, "0123456789abcdef") != length))
+        return refuse(place, "\"%.64s\" is no key; give its 32 bytes in hexadecimal", name);
     return 0;
 }
 
@@ -210,6 +216,11 @@ static int check_together(struct place *place, const struct schema_kind *kind, c
         !json_object_get(body, "tls_certificate") != !json_object_get(body, "tls_key")) {
         place->key = json_object_get(body, "tls_key") ? "tls_certificate" : "tls_key";
         return refuse(place, "it is missing; give tls_certificate and tls_key, or neither");
+    }
+    if (strcmp(kind->name, "node") == 0 && json_object_get(body, "previous_key") &&
+        !json_object_get(body, "previous_until")) {
+        place->key = "previous_until";
+        return refuse(place, "it is missing; the key before must have an end");
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mail/settings.h"
+#include "mail/nodes.h"
 #include "mail/schema_value.h"
 #include <ctype.h>
 #include <errno.h>
@@ -264,6 +265,18 @@ struct counted {
     unsigned references;
 };
 
+static int says_only_who_belongs(const json_t *documents)
+{
+    const char *document;
+    json_t *body;
+    json_object_foreach((json_t *)documents, document, body)
+    {
+        if (!schema_is_membership(document))
+            return 0;
+    }
+    return json_object_size(documents) > 0;
+}
+
 static struct settings *build(const json_t *root)
 {
     struct counted *counted = allocate(sizeof(*counted));
@@ -274,6 +287,8 @@ static struct settings *build(const json_t *root)
     read_single_documents(self, documents);
     read_named_documents(self, documents);
     sort_by_name(self);
+    self->nodes = nodes_read(documents, 0, &self->node_count);
+    self->unconfigured = strcmp(self->revision, "0") == 0 || says_only_who_belongs(documents);
     return self;
 }
 
@@ -299,7 +314,18 @@ struct settings *settings_parse(const char *json, size_t size, char *ret_error, 
 
 int settings_unconfigured(const struct settings *self)
 {
-    return strcmp(self->revision, "0") == 0;
+    return self->unconfigured;
+}
+
+const struct settings_node *settings_node(const struct settings *self, const char *key)
+{
+    for (size_t i = 0; i < self->node_count; i++) {
+        const struct settings_node *node = &self->nodes[i];
+        if (strcmp(node->key, key) == 0 ||
+            (node->previous_key && strcmp(node->previous_key, key) == 0))
+            return node;
+    }
+    return NULL;
 }
 
 struct settings *settings_retain(struct settings *self)
@@ -349,6 +375,7 @@ void settings_release(struct settings **self_p)
         return;
     free_named(self);
     free_texts(self->redis_sentinels, self->redis_sentinel_count);
+    nodes_free(self->nodes, self->node_count);
     void *const blocks[] = {self->revision,
                             self->domains,
                             self->routes,

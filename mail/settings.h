@@ -4,6 +4,7 @@
 // The configuration in force, as the stages use it: state/config/current (JSON {"revision",
 // "documents"}), checked by mail/schema. Immutable; a reload makes a new one.
 #include "core/base/base.h"
+#include "core/bus/roles.h"
 
 struct network {
     uint8_t address[16];
@@ -55,8 +56,28 @@ struct settings_policy {
     char *tag_prefix; // subject prefix for tag, may be empty
 };
 
+enum node_wish { NODE_WISH_UP, NODE_WISH_DRAINING, NODE_WISH_MAINTENANCE };
+
+// A document node/<name> that names a key: a member of the cluster.
+struct settings_node {
+    char *name, *key;
+    char *previous_key; // NULL: none
+    int64_t previous_until_s;
+    enum role role;
+    enum node_wish wish;
+    int is_revoked;
+    char *site;                               // NULL: not said
+    char *control, *publish, *events, *enrol; // of a master; NULL: not said
+    char **former;                            // names it had
+    size_t former_count;
+    int ingress, analyzer, delivery; // instances here; -1: as everywhere
+};
+
 struct settings {
     char *revision;
+    int unconfigured; // nothing but members stands in it
+    struct settings_node *nodes;
+    size_t node_count; // by name
     struct settings_domain *domains;
     size_t domain_count;
     struct settings_route *routes;
@@ -114,7 +135,9 @@ struct settings *settings_read(const char *state, char *ret_error,
 // As settings_read, and waits for it, logging why: for a stage that must not act on defaults,
 // before it holds anything. SIGTERM ends the wait with the process.
 struct settings *settings_await(const char *state);
-int settings_unconfigured(const struct settings *self);  // no master has given any yet
+int settings_unconfigured(const struct settings *self); // nobody has said what to do with mail
+// The member that holds the key, also as its key before. NULL: none.
+const struct settings_node *settings_node(const struct settings *self, const char *key);
 struct settings *settings_retain(struct settings *self); // shared by reference count (one thread)
 void settings_release(struct settings **self);
 

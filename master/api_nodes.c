@@ -5,12 +5,9 @@
 #include "core/bus/zap.h"
 #include "mail/schema.h"
 #include "master/api_internal.h"
-#include "master/cluster.h"
 #include "master/damage.h"
-#include "master/enrol.h"
 #include "master/orders.h"
 #include "master/peer.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +27,9 @@ static json_t *node_row(const struct master *master, const struct member *member
 {
     json_t *row =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", member->name, "role",
-                  member->role, "state", member_state(member, loop_now_ms(master->loop)), "site",
-                  site_of(documents, member->name, member->site), "revision", member->revision,
-                  "version", member->version, "key", member->key, "lag_events",
+                  role_name(member->role), "state", member_state(member, loop_now_ms(master->loop)),
+                  "site", site_of(documents, member->name, member->site), "revision",
+                  member->revision, "version", member->version, "key", member->key, "lag_events",
                   (json_int_t)tracker_lag(&member->tracker));
     if (member->refused[0]) {
         json_object_set_new(row, "refused_revision", json_string(member->refused));
@@ -137,115 +134,4 @@ void get_status(struct api *self, struct request *request, const char *rest)
 {
     (void)rest;
     api_call(self, request, answer_status, json_object());
-}
-
-// Entering or leaving the member list: durable first, then in force.
-struct member_job {
-    struct writer_job job;
-    struct call *call;
-    int error; // errno, 0: done
-};
-
-static void run_add(struct writer_job *job, struct writer_databases *databases)
-{
-    struct member_job *self = (struct member_job *)job;
-    if (cluster_add_member(databases->cluster, call_text(self->call, "name"),
-                           call_text(self->call, "key"), call_text(self->call, "role")) < 0)
-        self->error = errno;
-}
-
-static void add_done(struct writer_job *job)
-{
-    struct member_job *self = (struct member_job *)job;
-    const char *name = call_text(self->call, "name");
-    if (self->error == EEXIST) {
-        call_refuse(
-            self->call, 409,
-            "the name or the key is taken, or the key was revoked; see `postern node list`");
-    } else if (self->error) {
-        call_refuse(self->call, 500, "the member list cannot be written; see the master's log");
-    } else {
-        enrol_admit(self->call->api->master, name, call_text(self->call, "key"),
-                    call_text(self->call, "role"));
-        call_answer(self->call, 201, json_pack("{s:s}", "name", name));
-    }
-    free(self);
-}
-
-static void run_remove(struct writer_job *job, struct writer_databases *databases)
-{
-    struct member_job *self = (struct member_job *)job;
-    if (cluster_remove_member(databases->cluster, call_text(self->call, "name")) < 0)
-        self->error = errno;
-}
-
-static void remove_done(struct writer_job *job)
-{
-    struct member_job *self = (struct member_job *)job;
-    const char *name = call_text(self->call, "name");
-    if (self->error == ENOENT) {
-        call_refuse(self->call, 404, "there is no node of that name; see `postern node list`");
-    } else if (self->error) {
-        call_refuse(self->call, 500, "the member list cannot be written; see the master's log");
-    } else {
-        enrol_revoke(self->call->api->master, name);
-        call_answer(self->call, 200, json_pack("{s:s}", "name", name));
-    }
-    free(self);
-}
-
-static void start_member_job(struct call *call, writer_run_fn *run, writer_done_fn *done)
-{
-    struct member_job *job = allocate(sizeof(*job));
-    job->job = (struct writer_job){run, done};
-    job->call = call;
-    if (writer_put(call->api->master->writer, &job->job) == 0)
-        return;
-    call_refuse(call, 503, "the master is busy; try again");
-    free(job);
-}
-
-static void start_add(struct call *call)
-{
-    const struct master *master = call->api->master;
-    if (master->members.count == MEMBERS_MOST)
-        call_refuse(call, 409, "the cluster is full");
-    else if (strcmp(call_text(call, "name"), master->conf->name) == 0)
-        call_refuse(call, 409, "this is the master's own name; give another");
-    else
-        start_member_job(call, run_add, add_done);
-}
-
-static void start_remove(struct call *call)
-{
-    start_member_job(call, run_remove, remove_done);
-}
-
-void post_node(struct api *self, struct request *request, const char *rest)
-{
-    (void)rest;
-    json_t *body = body_object(request, 0);
-    if (!body)
-        return;
-    const char *name = json_string_value(json_object_get(body, "name"));
-    const char *key = json_string_value(json_object_get(body, "key"));
-    const char *role = json_string_value(json_object_get(body, "role"));
-    if (!role)
-        json_object_set_new(body, "role", json_string("worker"));
-    const char *mend = member_mend(name ? name : "", key ? key : "", role ? role : "worker");
-    if (!mend) {
-        api_call(self, request, start_add, body);
-        return;
-    }
-    request_refuse(request, 422, "%s", mend);
-    json_decref(body);
-}
-
-void delete_node(struct api *self, struct request *request, const char *rest)
-{
-    json_t *arguments = json_pack("{s:s}", "name", rest);
-    if (arguments)
-        api_call(self, request, start_remove, arguments);
-    else
-        request_refuse(request, 400, "this is no name");
 }

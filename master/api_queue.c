@@ -119,7 +119,7 @@ static void ask_all(struct gathering *self)
     self->waiting = 1; // replies may come within the calls
     for (size_t i = 0; i < master->members.count; i++) {
         const struct member *member = master->members.list[i];
-        if (strcmp(member->role, "worker") != 0 || (*node && strcmp(node, member->name) != 0))
+        if (member->role != ROLE_WORKER || (*node && strcmp(node, member->name) != 0))
             continue;
         self->waiting++;
         commands_send(master->commands, member, json_object_get(self->call->arguments, "body"),

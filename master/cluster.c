@@ -8,9 +8,6 @@
 #include <string.h>
 
 static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS members(name TEXT PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
-    " role TEXT NOT NULL, added_ms INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS revoked(key TEXT PRIMARY KEY, name TEXT, revoked_ms INTEGER);"
     "CREATE TABLE IF NOT EXISTS documents(name TEXT PRIMARY KEY, body TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS revisions(number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
     " author TEXT NOT NULL, comment TEXT NOT NULL);"
@@ -47,9 +44,21 @@ void cluster_close(sqlite3 **self)
     database_close(self);
 }
 
-int cluster_members(sqlite3 *self, cluster_member_fn *fn, void *context)
+static int has_table(sqlite3 *self, const char *name)
 {
-    sqlite3_stmt *row = database_prepare(self, "SELECT name,key,role FROM members ORDER BY name");
+    sqlite3_stmt *row =
+        database_prepare(self, "SELECT 1 FROM sqlite_master WHERE type='table' AND name=?1");
+    if (!row)
+        return -1;
+    sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
+    int rc = statement_row(row);
+    sqlite3_finalize(row);
+    return rc;
+}
+
+static int read_rows(sqlite3 *self, const char *sql, cluster_member_fn *fn, void *context)
+{
+    sqlite3_stmt *row = database_prepare(self, sql);
     int rc = row ? 1 : -1;
     while (rc == 1 && (rc = statement_row(row)) == 1)
         fn(context, column_text(row, 0), column_text(row, 1), column_text(row, 2));
@@ -57,14 +66,20 @@ int cluster_members(sqlite3 *self, cluster_member_fn *fn, void *context)
     return rc;
 }
 
-int cluster_revoked(sqlite3 *self, void (*fn)(void *context, const char *key), void *context)
+int cluster_old_members(sqlite3 *self, cluster_member_fn *fn, void *context)
 {
-    sqlite3_stmt *row = database_prepare(self, "SELECT key FROM revoked");
-    int rc = row ? 1 : -1;
-    while (rc == 1 && (rc = statement_row(row)) == 1)
-        fn(context, column_text(row, 0));
-    sqlite3_finalize(row);
-    return rc;
+    int there = has_table(self, "members");
+    if (there <= 0)
+        return there;
+    if (read_rows(self, "SELECT name,key,role FROM members", fn, context) < 0 ||
+        read_rows(self, "SELECT coalesce(name,''),key,'' FROM revoked", fn, context) < 0)
+        return -1;
+    return 1;
+}
+
+int cluster_drop_old_members(sqlite3 *self)
+{
+    return database_execute(self, "BEGIN; DROP TABLE members; DROP TABLE revoked; COMMIT");
 }
 
 // Runs one statement with up to three texts and the time as ?4. The number of changed rows, or -1.
@@ -81,38 +96,6 @@ static int change(sqlite3 *self, const char *sql, const char *a, const char *b, 
     int rc = statement_run(statement);
     sqlite3_finalize(statement);
     return rc < 0 ? -1 : sqlite3_changes(self);
-}
-
-int cluster_add_member(sqlite3 *self, const char *name, const char *key, const char *role)
-{
-    int changed = change(self,
-                         "INSERT OR IGNORE INTO members SELECT ?1,?2,?3,?4"
-                         " WHERE NOT EXISTS(SELECT 1 FROM revoked WHERE key=?2)",
-                         name, key, role);
-    if (changed == 1)
-        return 0;
-    errno = changed < 0 ? EIO : EEXIST;
-    return -1;
-}
-
-int cluster_remove_member(sqlite3 *self, const char *name)
-{
-    int removed = -1;
-    if (database_execute(self, "BEGIN IMMEDIATE") < 0) {
-        errno = EIO;
-        return -1;
-    }
-    int noted = change(self,
-                       "INSERT OR REPLACE INTO revoked SELECT key,name,?4 FROM members"
-                       " WHERE name=?1",
-                       name, NULL, NULL);
-    if (noted >= 0)
-        removed = change(self, "DELETE FROM members WHERE name=?1", name, NULL, NULL);
-    if (removed > 0 && database_execute(self, "COMMIT") == 0)
-        return 0;
-    (void)!database_execute(self, "ROLLBACK");
-    errno = removed == 0 ? ENOENT : EIO;
-    return -1;
 }
 
 // How many rounds of release were given for the recipient.

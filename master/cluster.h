@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// state/master/cluster.db: who belongs to the cluster, its configuration with all history, and the
+// state/master/cluster.db: the cluster's configuration with all history, and the
 // orders given about quarantined mail. Used by the writer's thread.
 #include "core/base/base.h"
 #include "proto/event.pb-c.h"
@@ -11,15 +11,11 @@
 sqlite3 *cluster_open(const char *folder, char *ret_error, size_t error_size);
 void cluster_close(sqlite3 **self);
 
+// Members stood in tables of their own before they were configuration. Tells each, revoked keys
+// with the role "". 1: they are there; 0: they are not; -1.
 typedef void cluster_member_fn(void *context, const char *name, const char *key, const char *role);
-NODISCARD int cluster_members(sqlite3 *self, cluster_member_fn *fn, void *context);
-NODISCARD int cluster_revoked(sqlite3 *self, void (*fn)(void *context, const char *key),
-                              void *context);
-// 0; or -1 with EEXIST: the name or key is taken or the key was revoked, EIO.
-NODISCARD int cluster_add_member(sqlite3 *self, const char *name, const char *key,
-                                 const char *role);
-// The key can never come back. 0; or -1 with ENOENT, EIO.
-NODISCARD int cluster_remove_member(sqlite3 *self, const char *name);
+NODISCARD int cluster_old_members(sqlite3 *self, cluster_member_fn *fn, void *context);
+NODISCARD int cluster_drop_old_members(sqlite3 *self);
 
 // An order about one recipient of a quarantined mail; its key names it for ever:
 // "ID|RECIPIENT|ROUND" for a release, "ID|RECIPIENT|delete".

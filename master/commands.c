@@ -104,7 +104,7 @@ static void start(struct commands *self, struct pending *pending, const struct m
         fail(self, pending, "too many commands are under way");
         return;
     }
-    if (control_send(self->master->control, member->key, type, message) < 0) {
+    if (control_send(self->master->control, member->route, type, message) < 0) {
         fail(self, pending, "the node is not connected");
         return;
     }

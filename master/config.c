@@ -52,6 +52,11 @@ static json_t *changed_documents(const json_t *documents, const struct config_ed
     json_t *result = edit->replace ? json_object() : json_copy((json_t *)documents);
     const char *name;
     json_t *body;
+    json_object_foreach((json_t *)documents, name, body)
+    {
+        if (schema_is_membership(name))
+            json_object_set(result, name, body);
+    }
     json_object_foreach(edit->changes, name, body)
     {
         if (json_is_null(body))
@@ -137,6 +142,20 @@ static int write_changes(sqlite3 *db, int64_t number, const struct config_edit *
     return -1;
 }
 
+// A key that was revoked may be anywhere by now.
+static int lets_in_again(const json_t *difference, char *ret_error, size_t error_size)
+{
+    for (size_t i = 0; i < json_array_size(difference); i++) {
+        const json_t *entry = json_array_get(difference, i);
+        const char *name = json_string_value(json_object_get(entry, "document"));
+        if (strncmp(name, "revoked/", 8) != 0 || !json_is_null(json_object_get(entry, "after")))
+            continue;
+        snprintf(ret_error, error_size, "%s: a key is revoked for good; enrol the node anew", name);
+        return 1;
+    }
+    return 0;
+}
+
 // Has one of the documents been changed after the revision that the author had seen?
 static int is_stale(sqlite3 *db, const struct config_edit *edit, const json_t *difference,
                     char *ret_error, size_t error_size)
@@ -187,7 +206,8 @@ enum config_result config_apply(sqlite3 *db, const struct config_edit *edit, jso
     enum config_result result = CONFIG_DONE;
     if (is_stale(db, edit, difference, ret_error, error_size)) {
         result = CONFIG_STALE;
-    } else if (!is_valid(changed, ret_error, error_size)) {
+    } else if (lets_in_again(difference, ret_error, error_size) ||
+               !is_valid(changed, ret_error, error_size)) {
         result = CONFIG_REFUSED;
     } else if (json_array_size(difference) > 0 && write_changes(db, number, edit, difference) < 0) {
         snprintf(ret_error, error_size, "the change could not be written; see the master's log");
@@ -235,7 +255,7 @@ json_t *config_changes_to(sqlite3 *db, int64_t revision)
         json_array_foreach(list, i, entry)
         {
             const char *name = json_string_value(json_object_get(entry, "document"));
-            if (strncmp(name, "node/", 5) != 0)
+            if (!schema_is_membership(name))
                 json_object_set(changes, name, json_object_get(entry, "after"));
         }
         json_decref(list);

@@ -9,7 +9,7 @@
 
 struct config_edit {
     json_t *changes; // {document: body, or null to delete it}; borrowed
-    int replace;     // documents that are not named go
+    int replace;     // documents that are not named go, but node/* and revoked/*
     int64_t base;    // the revision that the author had seen, -1: whichever is in force
     const char *author, *comment;
 };
@@ -22,7 +22,8 @@ json_t *config_tree(sqlite3 *db);
 // Otherwise ret_error says why (document.key: reason; mend), and nothing changed.
 enum config_result config_apply(sqlite3 *db, const struct config_edit *edit, json_t **ret_tree,
                                 char *ret_error, size_t error_size);
-// What takes the documents back to a revision, as changes for config_apply; node/* stay. NULL:
+// What takes the documents back to a revision, as changes for config_apply; node/* and revoked/*
+// stay. NULL:
 // there is no such revision.
 json_t *config_changes_to(sqlite3 *db, int64_t revision);
 

@@ -1,47 +1,127 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/enrol.h"
 #include "core/base/log.h"
-#include "core/bus/control.h"
+#include "core/base/z85.h"
 #include "core/bus/zap.h"
+#include "master/change.h"
 #include "master/cluster.h"
+#include "master/intake.h"
+#include "master/membership.h"
+#include <stdio.h>
 #include <string.h>
 
-void enrol_admit(struct master *master, const char *name, const char *key, const char *role)
+enum { PEER_WAIT_S = 60, DOCUMENT_SIZE = 80 };
+
+// -- members of older versions
+
+static void add_old_member(void *context, const char *name, const char *key, const char *role)
 {
-    if (members_by_name(&master->members, name) || !members_add(&master->members, name, key, role))
-        return;
-    if (strcmp(role, "worker") != 0 && strcmp(role, "master") != 0)
-        return; // nothing of what is bound here is for others yet
-    zap_allow(master->zap, ZAP_CONTROL, key);
-    if (strcmp(role, "master") == 0)
-        return; // it asks, on its own connection
-    zap_allow(master->zap, ZAP_EVENTS, key);
-    zap_allow(master->zap, ZAP_CONFIG, key);
+    json_t *changes = context;
+    char document[sizeof("revoked/") + CURVE_KEY_HEX] = "revoked/";
+    if (*role) {
+        snprintf(document, sizeof(document), "node/%.63s", name);
+        json_object_set_new(changes, document, json_pack("{s:s, s:s}", "role", role, "key", key));
+    } else if (z85_to_hex(key, document + strlen(document)) == 0) {
+        json_object_set_new(changes, document, json_pack("{s:s}", "node", name));
+    }
 }
 
-void enrol_revoke(struct master *master, const char *name)
+// A site that was written down for a member stays.
+static void keep_bodies(json_t *changes, const json_t *documents)
 {
-    struct member *member = members_by_name(&master->members, name);
-    if (!member)
-        return;
-    zap_revoke(master->zap, member->key);
-    members_remove(&master->members, member);
-    // A handshake is not asked for again: only closing the sockets ends what lives.
-    if (control_rebind(master->control) < 0 || stream_rebind(master->events) < 0 ||
-        stream_rebind(master->config) < 0)
-        log_error("node.revoke", "node=%s error=sessions-may-live", name);
+    const char *document;
+    json_t *body;
+    json_object_foreach(changes, document, body)
+    {
+        json_object_update_missing(body, json_object_get(documents, document));
+    }
 }
 
-static void admit_one(void *context, const char *name, const char *key, const char *role)
+static int apply(struct writer_databases *databases, json_t *changes, const char *comment,
+                 char *ret_error, size_t error_size)
 {
-    enrol_admit(context, name, key, role);
+    const struct config_edit edit = {
+        .changes = changes, .base = -1, .author = "postern", .comment = comment};
+    json_t *tree = NULL;
+    int rc = config_apply(databases->cluster, &edit, &tree, ret_error, error_size) == CONFIG_DONE
+                 ? 0
+                 : -1;
+    json_decref(tree);
+    return rc;
 }
 
-static void revoke_one(void *context, const char *key)
+// Done again after a crash in between it changes nothing more.
+static int move_old_members(struct writer_databases *databases, char *ret_error, size_t error_size)
 {
-    struct master *master = context;
-    zap_revoke(master->zap, key);
+    json_t *changes = json_object(), *tree = config_tree(databases->cluster);
+    int there = tree ? cluster_old_members(databases->cluster, add_old_member, changes) : -1;
+    int rc = there < 0 ? -1 : 0;
+    snprintf(ret_error, error_size, "cluster.db cannot be read");
+    if (there > 0) {
+        keep_bodies(changes, json_object_get(tree, "documents"));
+        rc = apply(databases, changes, "the members become configuration", ret_error, error_size);
+    }
+    if (there > 0 && rc == 0)
+        rc = cluster_drop_old_members(databases->cluster);
+    json_decref(changes);
+    json_decref(tree);
+    return rc;
 }
+
+// -- the master's own document
+
+// What is bound to every address is reached by the host's name.
+static json_t *address_of(const struct nodeconf *conf, const char *bound)
+{
+    static const char *const all[] = {"tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"};
+    char text[128];
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
+        size_t size = strlen(all[i]);
+        if (strncmp(bound, all[i], size) != 0)
+            continue;
+        snprintf(text, sizeof(text), "tcp://%.100s:%.6s", conf->hostname, bound + size);
+        return json_string(text);
+    }
+    return json_string(bound);
+}
+
+static json_t *own_body(const struct master *master, const json_t *before)
+{
+    const struct nodeconf *conf = master->conf;
+    const struct {
+        const char *key, *bound;
+    } addresses[] = {
+        {"control", conf->bind_control},
+        {"publish", conf->bind_publish},
+        {"events", conf->bind_events},
+        {"public", conf->bind_public},
+    };
+    json_t *body = before ? json_copy((json_t *)before) : json_object();
+    json_object_set_new(body, "role", json_string("master"));
+    json_object_set_new(body, "key", json_string(master->keys.public_key));
+    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++)
+        if (*addresses[i].bound)
+            json_object_set_new(body, addresses[i].key, address_of(conf, addresses[i].bound));
+    return body;
+}
+
+// The change that makes this master's document true.
+static json_t *make_own(struct change *self, const json_t *documents)
+{
+    char document[DOCUMENT_SIZE];
+    snprintf(document, sizeof(document), "node/%s", self->master->conf->name);
+    snprintf(self->comment, sizeof(self->comment), "%s enters itself", self->master->conf->name);
+    return json_pack("{s:o}", document,
+                     own_body(self->master, json_object_get(documents, document)));
+}
+
+static void own_entered(struct change *self)
+{
+    if (self->status != 200)
+        log_error("enrol.own", "error=\"%s\"", self->error);
+}
+
+// -- life
 
 static void restore_one(void *context, const char *node, uint64_t epoch, uint64_t sequence)
 {
@@ -53,13 +133,39 @@ static void restore_one(void *context, const char *node, uint64_t epoch, uint64_
     member->base = sequence;
 }
 
-int enrol_load(struct master *master)
+int enrol_open(struct master *master, char *ret_error, size_t error_size)
 {
     struct writer_databases *databases = writer_databases(master->writer);
-    if (cluster_revoked(databases->cluster, revoke_one, master) < 0 ||
-        cluster_members(databases->cluster, admit_one, master) < 0 ||
-        store_watermarks(databases->store, restore_one, master) < 0)
+    if (move_old_members(databases, ret_error, error_size) < 0)
+        return -1;
+    json_t *tree = config_tree(databases->cluster);
+    snprintf(ret_error, error_size, "cluster.db cannot be read");
+    if (!tree)
+        return -1;
+    intake_configure(master, tree);
+    if (store_watermarks(databases->store, restore_one, master) < 0)
         return -1;
     zap_ready(master->zap);
+    if (master->conf->master_count == 0)
+        enrol_ready(master);
     return 0;
+}
+
+// What this master was called while it was away is its peer's to say: it enters itself only now.
+void enrol_ready(struct master *master)
+{
+    if (master->ready)
+        return;
+    master->ready = 1;
+    membership_admit(master);
+    change_start(change_new(master, json_object(), make_own, own_entered, NULL));
+}
+
+void enrol_tick(struct master *master)
+{
+    if (!master->ready && ++master->waited_s >= PEER_WAIT_S) {
+        log_warning("enrol.alone", "peer=%s waited_s=%d", master->conf->masters[0].name,
+                    PEER_WAIT_S);
+        enrol_ready(master);
+    }
 }

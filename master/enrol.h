@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Who may connect: members in the list, their keys in ZAP. The list is durable in cluster.db first.
+// How a master comes to its members: at its start, and by tokens.
 #include "master/master.h"
 
-void enrol_admit(struct master *master, const char *name, const char *key, const char *role);
-// Revoked for good: its live sessions are cut, too.
-void enrol_revoke(struct master *master, const char *name);
-// At the start: everybody from cluster.db. -1: it cannot be read.
-NODISCARD int enrol_load(struct master *master);
+// At the start, before anything is put to the writer: members of older versions become
+// configuration, the master enters itself, all are let in as the documents say, and their streams'
+// places are known. A master with a peer lets workers in once enrol_ready is called: at the latest
+// after 60 s. -1 with a message.
+NODISCARD int enrol_open(struct master *master, char *ret_error, size_t error_size);
+// What the peer has is here, or it has none: nothing is missing that could be a revocation.
+void enrol_ready(struct master *master);
+void enrol_tick(struct master *master); // every second

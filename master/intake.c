@@ -4,6 +4,7 @@
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
 #include "master/commands.h"
+#include "master/membership.h"
 #include "master/orders.h"
 #include "master/peer.h"
 #include "proto/control.pb-c.h"
@@ -37,7 +38,7 @@ static void copy_sentence(char *ret, size_t size, const ProtobufCBinaryData *dat
 static void send(struct master *master, const struct member *member, enum control_type type,
                  const ProtobufCMessage *message)
 {
-    if (control_send(master->control, member->key, type, message) < 0)
+    if (control_send(master->control, member->route, type, message) < 0)
         log_debug("control.send", "node=%s type=%d lost=yes", member->name, (int)type);
 }
 
@@ -64,7 +65,7 @@ static void send_hello(struct master *master, const struct member *member)
 static void ask_replay(struct master *master, struct member *member)
 {
     Postern__ReplayRequest request = POSTERN__REPLAY_REQUEST__INIT;
-    if (member->heard_ms == 0 || writer_busy(master->writer) ||
+    if (member->role != ROLE_WORKER || member->heard_ms == 0 || writer_busy(master->writer) ||
         !tracker_wants(&member->tracker, loop_now_ms(master->loop), &request.from, &request.to))
         return;
     request.epoch = member->tracker.epoch;
@@ -303,15 +304,18 @@ static void on_config_report(struct member *member, const uint8_t *data, size_t 
     postern__config_report__free_unpacked(report, NULL);
 }
 
-static void refuse(const struct member *member, enum control_type type)
+// Whose message it is, if it may send such a one; NULL: refused.
+static struct member *sender_of(struct master *master, const char *key, enum control_type type)
 {
+    struct member *member = members_by_key(&master->members, key);
+    if (member && role_may_send(member->role, ROLE_MASTER, type)) {
+        memcpy(member->route, strcmp(member->key, key) == 0 ? member->key : member->previous_key,
+               sizeof(member->route));
+        return member;
+    }
     metric_add(metric("messages_refused_total", ""), 1);
     log_warning("control.refused", "type=%d member=%s", (int)type, member ? member->name : "none");
-}
-
-static int has_role(const struct member *member, const char *role)
-{
-    return member && strcmp(member->role, role) == 0;
+    return NULL;
 }
 
 static void on_worker(struct master *master, struct member *member, enum control_type type,
@@ -329,31 +333,27 @@ static void on_worker(struct master *master, struct member *member, enum control
         commands_reply(master->commands, member, data, size);
     else if (type == CONTROL_BODY)
         commands_body(master->commands, member, data, size);
-    else
-        refuse(member, type);
 }
 
 void intake_control(void *context, const char *key, enum control_type type, const uint8_t *data,
                     size_t size)
 {
     struct master *master = context;
-    struct member *member = members_by_key(&master->members, key);
-    if (has_role(member, "worker"))
+    struct member *member = sender_of(master, key, type);
+    if (member && member->role == ROLE_WORKER)
         on_worker(master, member, type, data, size);
-    else if (!has_role(member, "master") || peer_asked(master->peer, member, type, data, size) < 0)
-        refuse(member, type);
+    else if (member)
+        peer_asked(master->peer, member, type, data, size);
 }
 
 void intake_event(void *context, const char *key, enum control_type type, const uint8_t *data,
                   size_t size)
 {
     struct master *master = context;
-    struct member *member = members_by_key(&master->members, key);
-    if (!has_role(member, "worker"))
-        refuse(member, type);
-    else if (type == CONTROL_PUBLICATION)
+    struct member *member = sender_of(master, key, type);
+    if (member && type == CONTROL_PUBLICATION)
         on_publication(master, member, data, size, 0);
-    else if (type == CONTROL_HEARTBEAT)
+    else if (member && type == CONTROL_HEARTBEAT)
         on_heartbeat(master, member, data, size);
 }
 
@@ -398,6 +398,7 @@ void intake_configure(struct master *master, json_t *tree)
     master->tree = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
     snprintf(master->revision, sizeof(master->revision), "%s",
              json_string_value(json_object_get(tree, "revision")));
+    membership_follow(master, json_object_get(tree, "documents"));
     json_decref(tree);
     intake_announce(master);
 }

@@ -7,10 +7,10 @@
 #include "master/api.h"
 #include "master/cluster.h"
 #include "master/commands.h"
-#include "master/config.h"
 #include "master/damage.h"
 #include "master/enrol.h"
 #include "master/intake.h"
+#include "master/membership.h"
 #include "master/orders.h"
 #include "master/peer.h"
 #include <errno.h>
@@ -70,10 +70,8 @@ static int open_store(struct master *master, const struct failure *failure)
     struct writer_databases *databases = writer_databases(master->writer);
     damage_look(master);
     master->incarnation = store_incarnation(databases->store);
-    json_t *tree = config_tree(databases->cluster);
-    if (!tree)
-        return fail(failure, "configuration", "cluster.db cannot be read");
-    intake_configure(master, tree);
+    if (enrol_open(master, error, sizeof(error)) < 0)
+        return fail(failure, "members", error);
     if (cluster_open_orders(databases->cluster, add_open_order, master->orders) < 0)
         return fail(failure, "orders", "cluster.db cannot be read");
     return 0;
@@ -112,6 +110,8 @@ static void tick(void *context)
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
+        membership_tick(self);
+        enrol_tick(self);
         api_committed(self->api);
     }
     if (self->ticks % ANNOUNCE_TICKS == 0)
@@ -127,8 +127,6 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->orders = orders_new(self);
     if (open_sockets(self, &failure) < 0 || open_store(self, &failure) < 0)
         return -1;
-    if (enrol_load(self) < 0)
-        return fail(&failure, "members", "cluster.db cannot be read");
     self->peer = peer_new(self);
     if (!self->peer)
         return fail(&failure, "peer", strerror(errno));

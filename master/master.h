@@ -28,6 +28,8 @@ struct master {
     struct control *control;
     struct stream *events, *config;
     struct members members;
+    int ready;         // workers are let in
+    unsigned waited_s; // for the peer
     char revision[24];
     char *tree; // the configuration in force, as nodes get it
     struct commands *commands;

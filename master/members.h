@@ -3,13 +3,20 @@
 
 // The enrolled nodes as the loop knows them. A node is found by the key of its connection, never by
 // what it claims to be.
+#include "mail/settings.h"
 #include "master/tracker.h"
 #include <jansson.h>
 
 enum { MEMBERS_MOST = 256, MEMBER_LOST_MS = 10000 };
 
 struct member {
-    char name[64], key[41], role[16];
+    char name[64], key[41];
+    char previous_key[41];    // "": none; good until
+    int64_t previous_until_s; // Unix time
+    char route[41];           // the one of them that it spoke with last
+    enum role role;
+    enum node_wish wish;
+    int is_seen; // by membership_follow, which sets it
     struct tracker tracker;
     uint64_t
         base; // where the stream began, or went on after a cut: what follows this needs no more
@@ -25,13 +32,11 @@ struct members {
     size_t count;
 };
 
-// A name is 1 to 63 of a-z 0-9 - _ . ; a key is Z85; a role worker, master or monitor. NULL, or the
-// mend.
-const char *member_mend(const char *name, const char *key, const char *role);
-struct member *members_add(struct members *self, const char *name, const char *key,
-                           const char *role);
+// NULL: MEMBERS_MOST are there.
+struct member *members_add(struct members *self, const char *name, const char *key, enum role role);
 void members_remove(struct members *self, struct member *member);
 void members_clear(struct members *self);
+// Also by its key before, while that is good.
 struct member *members_by_key(const struct members *self, const char *key);
 struct member *members_by_name(const struct members *self, const char *name);
 const char *member_state(const struct member *self, int64_t now_ms); // joining, up, lost

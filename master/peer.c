@@ -110,9 +110,8 @@ static void on_hello(struct peer *self, const ProtobufCMessage *message)
         self->lag += lag_behind(self->master, hello->positions[i]);
 }
 
-// -- who may say what
+// -- what the peer asks and answers; who may say it, core/bus/roles knows
 
-// What the peer may ask, and what it may answer: a row for each type.
 static const struct question {
     enum control_type type;
     const ProtobufCMessageDescriptor *descriptor;
@@ -138,20 +137,19 @@ static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, co
     return message;
 }
 
-int peer_asked(struct peer *self, struct member *member, enum control_type type,
-               const uint8_t *data, size_t size)
+void peer_asked(struct peer *self, struct member *member, enum control_type type,
+                const uint8_t *data, size_t size)
 {
     size_t i = 0;
     while (i < ARRAY_LENGTH(questions) && questions[i].type != type)
         i++;
     if (i == ARRAY_LENGTH(questions))
-        return -1;
+        return; // of a newer version
     member->heard_ms = loop_now_ms(self->master->loop);
     ProtobufCMessage *message = unpack(questions[i].descriptor, data, size);
     if (message)
-        questions[i].call(self, member->key, message);
+        questions[i].call(self, member->route, message);
     protobuf_c_message_free_unpacked(message, NULL);
-    return 0;
 }
 
 static void receive(void *context, const char *key, enum control_type type, const uint8_t *data,
@@ -162,7 +160,7 @@ static void receive(void *context, const char *key, enum control_type type, cons
     size_t i = 0;
     while (i < ARRAY_LENGTH(replies) && replies[i].type != type)
         i++;
-    if (i == ARRAY_LENGTH(replies)) {
+    if (i == ARRAY_LENGTH(replies) || !role_may_send(ROLE_MASTER, ROLE_MASTER, type)) {
         log_warning("peer.unexpected", "type=%d", (int)type);
         return;
     }

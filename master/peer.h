@@ -3,7 +3,8 @@
 
 // The link to the other master. A DEALER of ours stands at its port 7701, one of its own at ours;
 // each side pulls by requests of its own, and an answer comes back where its request went out.
-// What may be said is one table for each direction (peer.c): a type, its message, its handler.
+// One table for each direction (peer.c): a type, its message, its handler; core/bus/roles has a row
+// for each type.
 #include "core/bus/control.h"
 #include "master/master.h"
 
@@ -15,9 +16,9 @@ struct peer *peer_new(struct master *master);
 void peer_destroy(struct peer **self);
 void peer_tick(struct peer *self); // a few times a second
 
-// A message of a member with role `master` on our ROUTER. -1: it may not send that.
-NODISCARD int peer_asked(struct peer *self, struct member *member, enum control_type type,
-                         const uint8_t *data, size_t size);
+// A message of a member with role `master` on our ROUTER, of a type that it may send.
+void peer_asked(struct peer *self, struct member *member, enum control_type type,
+                const uint8_t *data, size_t size);
 // A request to the peer. -1: EAGAIN, there is no session or no room.
 NODISCARD int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *message);
 

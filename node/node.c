@@ -295,7 +295,9 @@ static struct status_sources sources_of(const struct node *self)
                                    .outbox = self->outbox,
                                    .conf = &self->process.conf,
                                    .alarms = &self->alarms,
-                                   .revision = apply_revision(self->apply)};
+                                   .revision = apply_revision(self->apply),
+                                   .unconfigured =
+                                       settings_unconfigured(apply_settings(self->apply))};
 }
 
 static void tell_probes(struct node *self, const struct status_sources *from)

@@ -85,7 +85,10 @@ static json_t *redis(const struct stages *stages)
     json_int_t away = stages_most(stages, STAGE_INGRESS, "degraded{what=\"redis\"}");
     json_int_t up = stages_most(stages, STAGE_INGRESS, "redis_up");
     json_int_t took_us = stages_most(stages, STAGE_INGRESS, "redis_round_trip_us");
-    return json_pack("{s:s, s:f}", "role", away > 0 ? "away" : up > 0 ? "primary" : "none",
+    return json_pack("{s:s, s:f}", "role",
+                     away > 0 ? "away"
+                     : up > 0 ? "primary"
+                              : "none",
                      "round_trip_ms", (double)took_us / 1000);
 }
 
@@ -165,7 +168,7 @@ void status_metrics(const struct status_sources *from, struct buffer *out)
 
 const char *status_unready(const struct status_sources *from)
 {
-    if (strcmp(from->revision, "0") == 0)
+    if (from->unconfigured)
         return "no configuration yet";
     if (!stages_count(from->stages, STAGE_INGRESS))
         return "no ingress lives";

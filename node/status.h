@@ -15,6 +15,7 @@ struct status_sources {
     const struct nodeconf *conf;
     const struct alarms *alarms;
     const char *revision;
+    int unconfigured; // nobody has said what to do with mail
 };
 
 unsigned status_free_percent(const char *folder); // of its file system

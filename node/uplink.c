@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/bus/roles.h"
 #include "proto/stream.pb-c.h"
 
 #include <errno.h>
@@ -141,7 +142,7 @@ static void receive(void *context, const char *key, enum control_type type, cons
     struct door *door = context;
     door->heard_ms = loop_now_ms(door->uplink->loop);
     for (size_t i = 0; i < ARRAY_LENGTH(routes); i++) {
-        if (routes[i].type != type)
+        if (routes[i].type != type || !role_may_send(ROLE_MASTER, ROLE_WORKER, type))
             continue;
         ProtobufCMessage *message =
             protobuf_c_message_unpack(routes[i].descriptor, NULL, size, data);

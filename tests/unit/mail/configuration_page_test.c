@@ -4,6 +4,7 @@
 #include "core/base/buffer.h"
 #include "core/base/file.h"
 #include "mail/schema.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -90,7 +91,10 @@ static void add_fallback(struct buffer *out, const struct schema_key *key)
     case SCHEMA_COUNT:
     case SCHEMA_NUMBER:
     case SCHEMA_LIMIT:
-        buffer_printf(out, "%.15g", key->fallback);
+        if (isnan(key->fallback))
+            buffer_add_text(out, "none");
+        else
+            buffer_printf(out, "%.15g", key->fallback);
         break;
     case SCHEMA_CHOICE:
         buffer_printf(out, "`%s`", key->choices[(size_t)key->fallback]);

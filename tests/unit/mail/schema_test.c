@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mail/schema.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -52,6 +53,19 @@ static const struct row trees[] = {
     {"{'list/l': {'entries': ['@a.org', 'b@a.org']}}", NULL},
     {"{'list/l': {'of': 'client', 'entries': ['10.0.0.0/33']}}",
      "list/l.entries: entry 1, 10.0.0.0/33, does not fit; "},
+    {"{'node/w': {'site': 'here'}}", NULL},
+    {"{'node/w': {'role': 'cook'}}", "node/w.role: there is no \"cook\"; give one of: worker, "},
+    {"{'node/w': {'key': 'short'}}", "node/w.key: the text has 5 bytes; give 40 to 40"},
+    {"{'node/w': {'key': 'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf '}}", "node/w.key: "},
+    {"{'node/w': {'control': 'ipc:///x'}}", "node/w.control: \"ipc:///x\" does not fit; give tcp"},
+    {"{'node/w': {'previous_key': 'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7'}}",
+     "node/w.previous_until: it is missing; "},
+    {"{'node/w': {'policy': 'p'}}", "node/w.policy: a node document has no such key; "},
+    {"{'node/0123456789012345678901234567890123456789012345678901234567890123': {}}",
+     "node/0123456789012345678901234567890123456789012345678901234567890123: the name has 64"},
+    {"{'revoked/54fcba24e93249969316fb617c872bb0c1d1ff14800427c594cbfacf1bc2d652': {}}", NULL},
+    {"{'revoked/54FCBA24': {}}", "revoked/54FCBA24: \"54FCBA24\" is no name; "},
+    {"{'revoked/54fcba24': {}}", "revoked/54fcba24: \"54fcba24\" is no key; "},
     {"{'relay': {'clients': ['10.0.0.0/8', '::1', '2001:db8::/32']}}", NULL},
     {"{'relay': {'clients': ['localhost']}}", "relay.clients: entry 1, localhost, does not fit; "},
     {"{'ingress': {'message_max': '20M', 'big_from': 65536}}", NULL},
@@ -142,7 +156,8 @@ static void test_every_default_is_in_its_range(void **state)
             const struct schema_key *key = &schema_kinds[i].keys[k];
             int counted =
                 key->type == SCHEMA_COUNT || key->type == SCHEMA_SIZE || key->type == SCHEMA_NUMBER;
-            assert_true(!counted || (key->fallback >= key->min && key->fallback <= key->max));
+            assert_true(!counted || isnan(key->fallback) ||
+                        (key->fallback >= key->min && key->fallback <= key->max));
             assert_non_null(key->about);
             assert_true(key->type != SCHEMA_CHOICE || key->choices);
         }

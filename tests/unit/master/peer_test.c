@@ -114,7 +114,7 @@ static void test_only_a_master_may_ask(void **state)
     uint8_t packed[64];
     size_t size = postern__peer_hello__pack(&hello, packed);
     int64_t refused = metric_value(metric("messages_refused_total", ""));
-    struct member *other = members_add(&self->master.members, "master-b", key, "master");
+    struct member *other = members_add(&self->master.members, "master-b", key, ROLE_MASTER);
     intake_control(&self->master, key, CONTROL_PEER_HELLO, packed, size);
     assert_true(other->heard_ms != 0);
     assert_int_equal(metric_value(metric("messages_refused_total", "")), refused);

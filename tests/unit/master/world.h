@@ -8,6 +8,7 @@
 #include "core/base/loop.h"
 #include "core/base/ulid.h"
 #include "core/bus/control.h"
+#include "master/change.h"
 #include "master/cluster.h"
 #include "master/config.h"
 #include "master/enrol.h"
@@ -31,7 +32,7 @@ struct worker {
     ProtobufCBinaryData events[WORLD_EVENTS];        // [sequence - 1]
     int mute;                                        // publishes nothing: all must come by replay
     int sessions, hellos, replays, announcements, commands;
-    char revision[24], command[1024], tree[1024];
+    char revision[24], command[1024], tree[4096];
     uint64_t command_number;
     // What it answers to a command, from malloc; NULL: nothing.
     char *(*answer)(void *context, const json_t *command, int *ret_failed);
@@ -271,6 +272,32 @@ static inline void world_open_master(struct world *self)
     fail_msg("%s", error);
 }
 
+static inline json_t *world_make(struct change *change, const json_t *documents)
+{
+    (void)documents;
+    return json_incref(change->arguments);
+}
+
+static inline void world_changed(struct change *change)
+{
+    *(unsigned *)change->context = change->status;
+}
+
+static inline int world_has_status(void *context)
+{
+    return *(unsigned *)context != 0;
+}
+
+// Changes the configuration, waits until it is followed, and returns the change's status. Takes
+// changes.
+static inline unsigned world_change(struct world *self, json_t *changes)
+{
+    unsigned status = 0;
+    change_start(change_new(&self->master, changes, world_make, world_changed, &status));
+    assert_true(spin_until(self->loop, world_has_status, &status, WORLD_WAIT_MS));
+    return status;
+}
+
 static inline int world_start(void **state)
 {
     struct world *self = allocate(sizeof(*self));
@@ -294,10 +321,9 @@ static inline int world_start(void **state)
     self->worker.world = self;
     zmq_curve_keypair(self->worker.keys.public_key, self->worker.keys.secret_key);
     world_open_master(self);
-    assert_int_equal(cluster_add_member(writer_databases(self->master.writer)->cluster, "worker-1",
-                                        self->worker.keys.public_key, "worker"),
-                     0);
-    enrol_admit(&self->master, "worker-1", self->worker.keys.public_key, "worker");
+    assert_int_equal(world_change(self, json_pack("{s:{s:s}}", "node/worker-1", "key",
+                                                  self->worker.keys.public_key)),
+                     200);
     worker_new_epoch(&self->worker, 1);
     *state = self;
     return 0;

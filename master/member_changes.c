@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "master/member_changes.h"
+#include "core/base/clock.h"
+#include "core/base/z85.h"
+#include "core/bus/keys.h"
+#include "mail/nodes.h"
+#include "mail/schema.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { DOCUMENT_SIZE = 80 };
+
+static void document_of(const char *name, char ret[DOCUMENT_SIZE])
+{
+    snprintf(ret, DOCUMENT_SIZE, "node/%.63s", name);
+}
+
+static const json_t *body_of(const json_t *documents, const char *name)
+{
+    char document[DOCUMENT_SIZE];
+    document_of(name, document);
+    return json_object_get(documents, document);
+}
+
+// The member's document as it will be, to be changed further; NULL: there is no such member.
+static json_t *copy_of(struct change *self, const json_t *documents)
+{
+    const json_t *body = body_of(documents, change_text(self, "name"));
+    if (schema_text(body, "key"))
+        return json_copy((json_t *)body);
+    return change_refuse(self, 404, "there is no node of that name; see `postern node list`");
+}
+
+static int has_been(const struct settings_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->former_count; i++)
+        if (strcmp(node->former[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+static const char *clash(const struct settings_node *node, const char *name, const char *key)
+{
+    if (strcmp(node->name, name) == 0)
+        return "the name is taken; see `postern node list`";
+    if (has_been(node, name))
+        return "a node had that name, its mails are found by it; see `postern node list`";
+    if (strcmp(node->key, key) == 0 || (node->previous_key && strcmp(node->previous_key, key) == 0))
+        return "the key is taken; see `postern node list`";
+    return NULL;
+}
+
+const char *member_objection(const json_t *documents, const char *name, const char *key)
+{
+    size_t count;
+    const char *objection = NULL;
+    struct settings_node *nodes = nodes_read(documents, 1, &count);
+    for (size_t i = 0; i < count && !objection; i++)
+        objection = clash(&nodes[i], name, key);
+    nodes_free(nodes, count);
+    if (!objection && count >= MEMBERS_MOST)
+        objection = "the cluster is full";
+    if (!objection && nodes_revoked(documents, key))
+        objection = "the key was revoked; make another";
+    return objection;
+}
+
+// What is wrong with a name or a key by itself.
+static json_t *refuse_form(struct change *self, const char *name, const char *key, const char *role)
+{
+    uint8_t bytes[CURVE_KEY_BYTES];
+    size_t length = strlen(name);
+    if (length == 0 || length > SCHEMA_NODE_NAME_MOST ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != length)
+        return change_refuse(self, 422, "name: give 1 to 63 of a-z, 0-9, - _ .");
+    if (z85_decode(key, bytes) < 0)
+        return change_refuse(self, 422, "key: give the 40 characters that `postern keygen` prints");
+    if (curve_key_published(key))
+        return change_refuse(
+            self, 422, "key: this one is printed in a manual; make one with `postern keygen`");
+    if (role_of(role) < 0)
+        return change_refuse(self, 422, "role: give worker, master or monitor");
+    return NULL;
+}
+
+json_t *member_add(struct change *self, const json_t *documents)
+{
+    const char *name = change_text(self, "name"), *key = change_text(self, "key"),
+               *role = change_text(self, "role");
+    char document[DOCUMENT_SIZE];
+    if (!*role)
+        role = "worker";
+    refuse_form(self, name, key, role);
+    if (self->status)
+        return NULL;
+    const char *objection = member_objection(documents, name, key);
+    if (objection)
+        return change_refuse(self, 409, "%s", objection);
+    // Its site may have been written down before it came.
+    const json_t *body = body_of(documents, name);
+    json_t *after = body ? json_copy((json_t *)body) : json_object();
+    json_object_set_new(after, "role", json_string(role));
+    json_object_set_new(after, "key", json_string(key));
+    document_of(name, document);
+    snprintf(self->comment, sizeof(self->comment), "node %s joins", name);
+    return json_pack("{s:o}", document, after);
+}
+
+// Adds revoked/<key> for a key of the member.
+static void revoke(json_t *changes, const char *name, const char *key)
+{
+    char document[sizeof("revoked/") + CURVE_KEY_HEX] = "revoked/";
+    if (key && z85_to_hex(key, document + strlen(document)) == 0)
+        json_object_set_new(changes, document, json_pack("{s:s}", "node", name));
+}
+
+static json_t *revocations(const char *name, const json_t *body)
+{
+    json_t *changes = json_object();
+    revoke(changes, name, schema_text(body, "key"));
+    revoke(changes, name, schema_text(body, "previous_key"));
+    return changes;
+}
+
+json_t *member_remove(struct change *self, const json_t *documents)
+{
+    const char *name = change_text(self, "name");
+    char document[DOCUMENT_SIZE];
+    if (strcmp(name, self->master->conf->name) == 0)
+        return change_refuse(self, 409, "this is the master that you ask; ask the other one");
+    json_t *body = copy_of(self, documents);
+    if (!body)
+        return NULL;
+    json_t *changes = revocations(name, body);
+    document_of(name, document);
+    json_object_set_new(changes, document, json_null());
+    snprintf(self->comment, sizeof(self->comment), "node %s is removed", name);
+    json_decref(body);
+    return changes;
+}
