@@ -181,7 +181,7 @@ static void log_replay(const struct holding *self, const struct journal_report *
                   (unsigned long long)report->corrupt, report->corrupt_file);
 }
 
-static int open_journal(struct holding *self)
+static int open_journal(struct holding *self, const atomic_int *cancelled)
 {
     char folder[160], corrupt[160], deferred[160];
     snprintf(folder, sizeof(folder), "%s/journal", self->slot.path);
@@ -189,9 +189,9 @@ static int open_journal(struct holding *self)
     snprintf(deferred, sizeof(deferred), "%s/deferred", self->slot.path);
     if (file_make_folders(deferred, 0750) < 0)
         return -1;
-    struct journal_options options = {.folder = folder, .corrupt = corrupt};
+    struct journal_options options = {.folder = folder, .corrupt = corrupt, .cancelled = cancelled};
     struct journal_report report;
-    self->journal = journal_new(self->loop, &options, queue_replay, self->queue, &report);
+    self->journal = journal_open(&options, queue_replay, self->queue, &report);
     if (!self->journal)
         return -1;
     release_early(self);
@@ -200,32 +200,57 @@ static int open_journal(struct holding *self)
     return self->own ? 0 : -1;
 }
 
-struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
-                            const char *hostname, struct slot *slot,
-                            const struct settings *settings, struct deliverer *deliverer)
+// The queue knows no ingress and no clock yet, so it sends and tries nothing.
+struct holding *holding_open(const char *state, const char *hostname, struct slot *slot,
+                             const atomic_int *cancelled)
 {
     struct holding *self = allocate(sizeof(*self));
-    *self = (struct holding){
-        .slot = *slot, .loop = loop, .bus = bus, .state = state, .deliverer = deliverer};
+    *self = (struct holding){.slot = *slot, .state = state};
     struct queue_options options = {
         .state = state,
         .hostname = hostname,
         .slot = slot->number,
         .incarnation = slot->incarnation,
-        .schedule = holding_schedule(settings),
     };
     self->queue = queue_new(&real_ops, self, &options);
-    if (open_journal(self) < 0) {
+    if (open_journal(self, cancelled) < 0) {
         int error = errno;
         log_error("journal.unusable", "slot=%u errno=%d", slot->number, error);
         holding_destroy(&self);
         errno = error;
         return NULL;
     }
-    self->feed =
-        feed_new(loop, bus, self->journal, STAGE_DELIVERY, slot->number, slot->incarnation);
     queue_recovered(self->queue);
     return self;
+}
+
+void holding_attach(struct holding *self, struct loop *loop, struct bus *bus,
+                    const struct settings *settings, struct deliverer *deliverer)
+{
+    const struct slot *slot = &self->slot;
+    struct schedule schedule = holding_schedule(settings);
+    self->bus = bus;
+    self->deliverer = deliverer;
+    queue_reschedule(self->queue, &schedule);
+    journal_attach(self->journal, loop);
+    self->feed =
+        feed_new(loop, bus, self->journal, STAGE_DELIVERY, slot->number, slot->incarnation);
+}
+
+struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
+                            const char *hostname, struct slot *slot,
+                            const struct settings *settings, struct deliverer *deliverer)
+{
+    struct holding *self = holding_open(state, hostname, slot, NULL);
+    if (self)
+        holding_attach(self, loop, bus, settings, deliverer);
+    return self;
+}
+
+void holding_detach(struct holding *self)
+{
+    feed_destroy(&self->feed);
+    journal_detach(self->journal);
 }
 
 void holding_destroy(struct holding **self_pointer)

@@ -5,6 +5,7 @@
 #include "core/bus/bus.h"
 #include "delivery/queue.h"
 #include "mail/settings.h"
+#include <stdatomic.h>
 
 struct deliverer;
 struct feed;
@@ -12,7 +13,6 @@ struct loop;
 
 struct holding {
     struct slot slot;
-    struct loop *loop;
     struct bus *bus;
     const char *state;
     struct journal *journal;
@@ -29,6 +29,14 @@ struct holding {
 struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
                             const char *hostname, struct slot *slot,
                             const struct settings *settings, struct deliverer *deliverer);
-void holding_destroy(struct holding **self);
-int holding_has_records(const char *path); // slot_records_fn
+// The same in two halves, for a slot adopted while the loop runs: the first blocks, on a thread of
+// the caller's; the second gives the whole to a loop. `cancelled` as in journal_options.
+struct holding *holding_open(const char *state, const char *hostname, struct slot *slot,
+                             const atomic_int *cancelled);
+void holding_attach(struct holding *self, struct loop *loop, struct bus *bus,
+                    const struct settings *settings, struct deliverer *deliverer);
+// Takes it from its loop: only holding_destroy may follow, on any thread.
+void holding_detach(struct holding *self);
+void holding_destroy(struct holding **self); // syncs and closes: blocks
+int holding_has_records(const char *path);   // slot_records_fn
 struct schedule holding_schedule(const struct settings *settings);

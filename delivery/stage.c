@@ -2,6 +2,7 @@
 #include "delivery/stage.h"
 
 #include "core/base/clock.h"
+#include "core/base/heir.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
@@ -27,6 +28,7 @@ struct stage_of_delivery {
     struct deliverer *deliverer;
     struct holding *holdings[SLOT_MOST]; // [0] is our own
     unsigned count;
+    struct heir *heir;
     struct quarantine_days *days;
     struct timer *second;
     struct hook *hook;
@@ -181,55 +183,54 @@ static void peer_seen(void *context, enum stage stage, unsigned slot, int presen
 
 // -- heirs
 
-static void adopt(struct stage_of_delivery *self, unsigned number)
+static void *open_heirless(void *context, struct slot *slot, const atomic_int *cancelled)
 {
-    struct slot slot;
-    if (slot_take(&slot, self->state, STAGE_DELIVERY, (int)number, NULL) < 0)
-        return; // its next owner was faster
+    const struct stage_of_delivery *self = context;
+    return holding_open(self->state, self->hostname, slot, cancelled);
+}
+
+static void close_holding(void *opened)
+{
+    struct holding *holding = opened;
+    holding_destroy(&holding);
+}
+
+static void adopt(void *context, void *opened)
+{
+    struct stage_of_delivery *self = context;
+    struct holding *holding = opened;
+    unsigned number = holding->slot.number;
     if (bus_bind(self->bus, number) < 0) {
-        slot_release(&slot);
+        log_error("slot.unbound", "slot=%u errno=%d", number, errno);
+        heir_close(self->heir, holding);
         return;
     }
-    struct holding *holding = holding_new(self->loop, self->bus, self->state, self->hostname, &slot,
-                                          self->settings, self->deliverer);
-    if (!holding) {
-        bus_unbind(self->bus, number);
-        return;
-    }
+    holding_attach(holding, self->loop, self->bus, self->settings, self->deliverer);
     queue_refuse_jobs(holding->queue);
     self->holdings[self->count++] = holding;
     log_info("slot.adopted", "slot=%u held=%zu claims=%zu", number, queue_held(holding->queue),
              queue_claims(holding->queue));
 }
 
-static int heirless(const struct stage_of_delivery *self, unsigned number)
-{
-    char path[256];
-    if (holding_of(self, number) || slot_locked(self->state, STAGE_DELIVERY, number) != 0)
-        return 0;
-    snprintf(path, sizeof(path), "%s/%s/%u", self->state, stage_name(STAGE_DELIVERY), number);
-    return holding_has_records(path);
-}
-
-static void look_for_heirless(struct stage_of_delivery *self)
-{
-    uint64_t slots = slot_existing(self->state, STAGE_DELIVERY);
-    for (unsigned number = 0; number < SLOT_MOST; number++)
-        if ((slots >> number & 1) && self->count < SLOT_MOST && heirless(self, number))
-            adopt(self, number);
-}
+static const struct heir_ops heir_ops = {
+    .has_records = holding_has_records,
+    .open = open_heirless,
+    .opened = adopt,
+    .close = close_holding,
+};
 
 // An adopted slot is given back once nothing in it is needed and node has taken its events.
 static void give_back(struct stage_of_delivery *self)
 {
-    for (unsigned i = 1; i < self->count; i++) {
+    for (unsigned i = 1; i < self->count && !heir_busy(self->heir); i++) {
         struct holding *holding = self->holdings[i];
         if (!queue_empty(holding->queue) || journal_live(holding->journal) > 0)
             continue;
         log_info("slot.drained", "slot=%u", holding->slot.number);
         bus_unbind(self->bus, holding->slot.number);
         self->holdings[i--] = self->holdings[--self->count];
-        holding_destroy(&holding);
+        holding_detach(holding);
+        heir_close(self->heir, holding);
     }
 }
 
@@ -274,8 +275,8 @@ static void second(void *context)
     tell_status(self);
     if (self->draining || ++self->seconds % HEIRS_EVERY_S != 0)
         return;
-    look_for_heirless(self);
     give_back(self);
+    heir_look(self->heir);
 }
 
 static void on_turn(void *context)
@@ -308,6 +309,7 @@ static int open_all(struct stage_of_delivery *self, struct slot *slot)
     if (!self->holdings[0])
         return -1;
     self->count = 1;
+    self->heir = heir_new(self->loop, self->state, STAGE_DELIVERY, &heir_ops, self);
     self->days = quarantine_days_new(self->loop, self->holdings[0]->journal, self->state,
                                      self->settings->quarantine_days);
     return 0;
@@ -339,6 +341,7 @@ void stage_destroy(struct stage_of_delivery **self_pointer)
     struct stage_of_delivery *self = *self_pointer;
     if (!self)
         return;
+    heir_destroy(&self->heir);
     hook_destroy(&self->hook);
     timer_destroy(&self->second);
     deliverer_destroy(&self->deliverer);

@@ -285,6 +285,8 @@ void custody_tick(struct custody *self)
     custody_append_again(self);
     answer_waiting(self, now);
     peers_tick(self, now);
+    if (!self->recovering)
+        custody_decide_replayed(self);
     analysis_tick(self, now);
     delivery_next(self);
 }

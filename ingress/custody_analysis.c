@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { ANALYZERS, DELIVERIES };
-enum { TRIES_MOST = 2 };
+enum { TRIES_MOST = 2, GIVEN_UP_AT_ONCE = 200 };
 static const uint64_t bytes_most =
     8u << 20; // outstanding with one analyzer; one job is always allowed
 
@@ -157,8 +157,9 @@ static void check_analyzer(struct custody *self, struct peer *peer, int64_t now)
 
 static void give_up_waiting(struct custody *self, int64_t now)
 {
-    while (self->to_analyze.first &&
-           now - self->to_analyze.first->accepted_ms > self->limits.analysis_wait_ms)
+    for (unsigned i = 0; i < GIVEN_UP_AT_ONCE && self->to_analyze.first &&
+                         now - self->to_analyze.first->accepted_ms > self->limits.analysis_wait_ms;
+         i++)
         quarantine_unseen(self->to_analyze.first, "analysis-unavailable",
                           "No analyzer was there to examine this message in time.");
 }

@@ -72,8 +72,10 @@ void mail_decide(struct mail *mail)
         }
         return;
     }
-    if (mail->replayed && self->recovering)
-        return; // a delivery may hold it: custody_check_reports comes back
+    if (mail->replayed && self->recovering) { // a delivery may hold it
+        mail_list_add(&self->undecided, mail);
+        return;
+    }
     if (!mail->late && all_rejected(mail)) {
         end_here(mail, POSTERN__ACTION__ACTION_REJECT, POSTERN__DISPOSITION__DISPOSITION_REJECTED);
         return; // 550 leaves once that is durable

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Hello and Welcome: who is there, in which incarnation, and what it holds.
 #include "core/base/log.h"
-#include "core/base/table.h"
 #include "ingress/mail.h"
 
 #include <string.h>
 
 enum { ANALYZERS, DELIVERIES };
-enum { HELLO_EVERY_MS = 1000 };
+enum { HELLO_EVERY_MS = 1000, DECIDED_AT_ONCE = 500 };
 
 struct peer *custody_peer_of(struct custody *self, enum stage stage, unsigned slot)
 {
@@ -148,13 +147,13 @@ void custody_welcome(struct custody *self, const Postern__Welcome *welcome)
 
 // -- recovery
 
-static int decide_replayed(const void *key, size_t size, void *value, void *context)
+void custody_decide_replayed(struct custody *self)
 {
-    struct mail *mail = value;
-    (void)key, (void)size, (void)context;
-    if (mail->replayed)
+    struct mail *mail;
+    for (unsigned i = 0; i < DECIDED_AT_ONCE && (mail = self->undecided.first); i++) {
+        mail_list_remove(mail, FOR_WORK);
         mail_decide(mail);
-    return 0;
+    }
 }
 
 void custody_check_reports(struct custody *self)
@@ -165,5 +164,5 @@ void custody_check_reports(struct custody *self)
     if (silent != 0)
         return;
     self->recovering = 0;
-    table_each(self->mails, decide_replayed, NULL);
+    custody_decide_replayed(self);
 }

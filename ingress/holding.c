@@ -153,7 +153,7 @@ static void log_replay(const struct holding *self, const struct journal_report *
                   report->corrupt, report->corrupt_file);
 }
 
-static int open_journal(struct holding *self)
+static int open_journal(struct holding *self, const atomic_int *cancelled)
 {
     char folder[160], corrupt[160];
     snprintf(folder, sizeof(folder), "%s/journal", self->slot.path);
@@ -161,9 +161,9 @@ static int open_journal(struct holding *self)
     snprintf(self->big_folder, sizeof(self->big_folder), "%s/big", self->slot.path);
     if (file_make_folders(self->big_folder, 0750) < 0)
         return -1;
-    struct journal_options options = {.folder = folder, .corrupt = corrupt};
+    struct journal_options options = {.folder = folder, .corrupt = corrupt, .cancelled = cancelled};
     struct journal_report report;
-    self->journal = journal_new(self->loop, &options, custody_replay, self->custody, &report);
+    self->journal = journal_open(&options, custody_replay, self->custody, &report);
     if (!self->journal)
         return -1;
     release_early(self);
@@ -171,26 +171,49 @@ static int open_journal(struct holding *self)
     return 0;
 }
 
-struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
-                            struct slot *slot, const struct custody_limits *limits)
+// Custody knows no peer and no clock yet, so it sends nothing and gives nothing up.
+struct holding *holding_open(const char *state, struct slot *slot, const atomic_int *cancelled)
 {
     struct holding *self = allocate(sizeof(*self));
+    struct custody_limits none = {0};
     self->slot = *slot;
-    self->loop = loop;
-    self->bus = bus;
     self->state = state;
-    self->custody = custody_new(&real_ops, self, slot->number, slot->incarnation, limits);
-    if (open_journal(self) < 0) {
+    self->custody = custody_new(&real_ops, self, slot->number, slot->incarnation, &none);
+    if (open_journal(self, cancelled) < 0) {
         int error = errno;
         log_error("journal.unusable", "slot=%u errno=%d", slot->number, error);
         holding_destroy(&self);
         errno = error;
         return NULL;
     }
-    self->feed = feed_new(loop, bus, self->journal, STAGE_INGRESS, slot->number, slot->incarnation);
     sweep_big_files(self);
     custody_recovered(self->custody);
     return self;
+}
+
+void holding_attach(struct holding *self, struct loop *loop, struct bus *bus,
+                    const struct custody_limits *limits)
+{
+    const struct slot *slot = &self->slot;
+    self->bus = bus;
+    custody_limits(self->custody, limits);
+    journal_attach(self->journal, loop);
+    self->feed = feed_new(loop, bus, self->journal, STAGE_INGRESS, slot->number, slot->incarnation);
+}
+
+struct holding *holding_new(struct loop *loop, struct bus *bus, const char *state,
+                            struct slot *slot, const struct custody_limits *limits)
+{
+    struct holding *self = holding_open(state, slot, NULL);
+    if (self)
+        holding_attach(self, loop, bus, limits);
+    return self;
+}
+
+void holding_detach(struct holding *self)
+{
+    feed_destroy(&self->feed);
+    journal_detach(self->journal);
 }
 
 void holding_destroy(struct holding **holding)

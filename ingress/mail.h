@@ -57,9 +57,10 @@ struct custody {
     struct mail_list clients;        // FOR_CLIENT: unanswered, oldest first
     struct mail_list to_analyze;
     struct mail_list to_deliver;
-    struct ending *unwritten; // ends that the journal would not take yet
-    int recovering;           // replayed messages wait for every delivery's report
-    uint64_t reported;        // delivery slots that reported to this incarnation
+    struct mail_list undecided; // replayed and judged while deliveries had not reported
+    struct ending *unwritten;   // ends that the journal would not take yet
+    int recovering;             // replayed messages wait for every delivery's report
+    uint64_t reported;          // delivery slots that reported to this incarnation
     int64_t hello_ms;
 };
 
@@ -103,3 +104,4 @@ void custody_acknowledge(struct custody *self, const ProtobufCBinaryData *id,
 struct peer *custody_peer_of(struct custody *self, enum stage stage, unsigned slot);
 void peers_tick(struct custody *self, int64_t now);
 void custody_check_reports(struct custody *self);
+void custody_decide_replayed(struct custody *self); // some of those that waited for the reports

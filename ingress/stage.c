@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ingress/stage.h"
 
+#include "core/base/heir.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
@@ -24,6 +25,7 @@ struct stage_of_ingress {
     void *context;
     struct holding *holdings[SLOT_MOST]; // [0] is our own
     unsigned count;
+    struct heir *heir;
     struct timer *tick, *second;
     unsigned seconds;
 };
@@ -188,21 +190,30 @@ static void introduce(struct stage_of_ingress *self, struct holding *holding)
     }
 }
 
-static void adopt(struct stage_of_ingress *self, unsigned number)
+static void *open_heirless(void *context, struct slot *slot, const atomic_int *cancelled)
 {
-    struct slot slot;
-    if (slot_take(&slot, self->state, STAGE_INGRESS, (int)number, NULL) < 0)
-        return; // its next owner was faster
+    const struct stage_of_ingress *self = context;
+    return holding_open(self->state, slot, cancelled);
+}
+
+static void close_holding(void *opened)
+{
+    struct holding *holding = opened;
+    holding_destroy(&holding);
+}
+
+static void adopt(void *context, void *opened)
+{
+    struct stage_of_ingress *self = context;
+    struct holding *holding = opened;
+    unsigned number = holding->slot.number;
     if (bus_bind(self->bus, number) < 0) {
-        slot_release(&slot);
+        log_error("slot.unbound", "slot=%u errno=%d", number, errno);
+        heir_close(self->heir, holding);
         return;
     }
     struct custody_limits limits = limits_of(self->settings);
-    struct holding *holding = holding_new(self->loop, self->bus, self->state, &slot, &limits);
-    if (!holding) {
-        bus_unbind(self->bus, number);
-        return;
-    }
+    holding_attach(holding, self->loop, self->bus, &limits);
     log_info("slot.adopted", "slot=%u custody=%zu", number, custody_count(holding->custody));
     holding->judged = self->holdings[0]->judged;
     holding->judged_context = self->holdings[0]->judged_context;
@@ -210,35 +221,25 @@ static void adopt(struct stage_of_ingress *self, unsigned number)
     introduce(self, holding);
 }
 
-static int has_heirless_records(const struct stage_of_ingress *self, unsigned number)
-{
-    char path[96 + 64];
-    if (slot_locked(self->state, STAGE_INGRESS, number) != 0)
-        return 0;
-    snprintf(path, sizeof(path), "%s/%s/%u", self->state, stage_name(STAGE_INGRESS), number);
-    return holding_has_records(path);
-}
-
-static void look_for_heirless(struct stage_of_ingress *self)
-{
-    uint64_t slots = slot_existing(self->state, STAGE_INGRESS);
-    for (unsigned number = 0; number < SLOT_MOST; number++)
-        if ((slots >> number & 1) && !holding_of(self, number) && self->count < SLOT_MOST &&
-            has_heirless_records(self, number))
-            adopt(self, number);
-}
+static const struct heir_ops heir_ops = {
+    .has_records = holding_has_records,
+    .open = open_heirless,
+    .opened = adopt,
+    .close = close_holding,
+};
 
 // An adopted journal is given back once all in it has ended and node has taken its events.
 static void give_back(struct stage_of_ingress *self)
 {
-    for (unsigned i = 1; i < self->count; i++) {
+    for (unsigned i = 1; i < self->count && !heir_busy(self->heir); i++) {
         struct holding *holding = self->holdings[i];
         if (custody_count(holding->custody) > 0 || journal_live(holding->journal) > 0)
             continue;
         log_info("slot.drained", "slot=%u", holding->slot.number);
         bus_unbind(self->bus, holding->slot.number);
         self->holdings[i--] = self->holdings[--self->count];
-        holding_destroy(&holding);
+        holding_detach(holding);
+        heir_close(self->heir, holding);
     }
 }
 
@@ -277,8 +278,8 @@ static void second(void *context)
     timer_start(self->second, SECOND_MS);
     tell_status(self);
     if (++self->seconds % HEIRS_EVERY_S == 0) {
-        look_for_heirless(self);
         give_back(self);
+        heir_look(self->heir);
     }
 }
 
@@ -317,6 +318,7 @@ struct stage_of_ingress *stage_new(struct loop *loop, const char *state, const c
         return NULL;
     }
     self->count = 1;
+    self->heir = heir_new(loop, state, STAGE_INGRESS, &heir_ops, self);
     self->tick = timer_new(loop, tick, self);
     self->second = timer_new(loop, second, self);
     timer_start(self->tick, TICK_MS);
@@ -332,6 +334,7 @@ void stage_destroy(struct stage_of_ingress **stage)
     if (!self)
         return;
     *stage = NULL;
+    heir_destroy(&self->heir);
     timer_destroy(&self->tick);
     timer_destroy(&self->second);
     for (unsigned i = 0; i < self->count; i++)

@@ -123,6 +123,16 @@ void mailbox_attach(struct mailbox *self, struct loop *loop, mailbox_fn *fn, voi
     pthread_mutex_unlock(&self->lock);
 }
 
+void mailbox_detach(struct mailbox *self)
+{
+    watch_destroy(&self->watch);
+    pthread_mutex_lock(&self->lock);
+    if (self->wake_fd >= 0)
+        close(self->wake_fd);
+    self->wake_fd = -1;
+    pthread_mutex_unlock(&self->lock);
+}
+
 static struct timespec deadline_after(int64_t timeout_ms)
 {
     struct timespec until;

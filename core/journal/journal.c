@@ -307,9 +307,8 @@ static void take_recovered(struct journal *self, struct recovered *recovered)
     self->outline_count = recovered->outline_count;
 }
 
-struct journal *journal_new(struct loop *loop, const struct journal_options *options,
-                            journal_visit_fn *visit, void *context,
-                            struct journal_report *ret_report)
+struct journal *journal_open(const struct journal_options *options, journal_visit_fn *visit,
+                             void *context, struct journal_report *ret_report)
 {
     struct journal *self = allocate(sizeof(*self));
     struct recovered recovered;
@@ -318,7 +317,7 @@ struct journal *journal_new(struct loop *loop, const struct journal_options *opt
         free(self);
         return NULL;
     }
-    if (recover(&recovered, &self->io, self->options.segment_size, visit, context) < 0) {
+    if (recover(&recovered, &self->io, &self->options, visit, context) < 0) {
         int error = errno;
         self->io.destroy(self->io.context);
         free(self);
@@ -326,19 +325,42 @@ struct journal *journal_new(struct loop *loop, const struct journal_options *opt
         return NULL;
     }
     take_recovered(self, &recovered);
+    self->unmarked = recovered.report.replayed_again > 0;
     self->mailbox = mailbox_new(NOTICES_MOST);
+    self->committer =
+        committer_new(&self->io, self->options.segment_size, recovered.current, send_notice, self);
+    *ret_report = recovered.report;
+    return self;
+}
+
+void journal_attach(struct journal *self, struct loop *loop)
+{
     mailbox_attach(self->mailbox, loop, handle_notice, self);
     self->hook = hook_new(loop, flush, self);
     self->again = timer_new(loop, try_again, self);
     self->quiet = timer_new(loop, journal_quiet, self);
-    self->committer =
-        committer_new(&self->io, self->options.segment_size, recovered.current, send_notice, self);
     committer_start(self->committer);
     want_next(self);
-    if (recovered.report.replayed_again > 0)
+    if (self->unmarked)
         journal_will_be_quiet(self);
-    *ret_report = recovered.report;
+}
+
+struct journal *journal_new(struct loop *loop, const struct journal_options *options,
+                            journal_visit_fn *visit, void *context,
+                            struct journal_report *ret_report)
+{
+    struct journal *self = journal_open(options, visit, context, ret_report);
+    if (self)
+        journal_attach(self, loop);
     return self;
+}
+
+void journal_detach(struct journal *self)
+{
+    hook_destroy(&self->hook);
+    timer_destroy(&self->again);
+    timer_destroy(&self->quiet);
+    mailbox_detach(self->mailbox);
 }
 
 void journal_destroy(struct journal **journal)
@@ -347,13 +369,11 @@ void journal_destroy(struct journal **journal)
     if (!self)
         return;
     *journal = NULL;
+    journal_detach(self);
     journal_finish(self);
     committer_destroy(&self->committer);
     journal_remove_empty(self);
     batch_destroy(&self->spare);
-    hook_destroy(&self->hook);
-    timer_destroy(&self->again);
-    timer_destroy(&self->quiet);
     mailbox_destroy(&self->mailbox);
     ledger_free(&self->ledger);
     self->io.destroy(self->io.context);

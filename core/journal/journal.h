@@ -5,6 +5,7 @@
 // syncs, so that many records share one fdatasync. A segment is unlinked when nothing in it is
 // live; it is never truncated, appended to after a restart, or used again.
 #include "core/base/base.h"
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 struct loop;
@@ -41,6 +42,7 @@ struct journal_options {
     uint64_t bytes_most;         // all segments together; beyond it journal_append says ENOSPC
     unsigned free_percent_least; // of the file system, for `reserved = 0` records (default 10)
     const char *corrupt;         // folder for bad stretches
+    const atomic_int *cancelled; // once it is set journal_open gives up, ECANCELED; may be NULL
 };
 
 struct journal_report {
@@ -53,11 +55,20 @@ struct journal_report {
 };
 
 // Opens (or makes) the journal, replays it into `visit`, starts a new segment. Blocks: only before
-// the loop runs, or when a slot is adopted. NULL with errno.
+// the loop runs. NULL with errno.
 struct journal *journal_new(struct loop *loop, const struct journal_options *options,
                             journal_visit_fn *visit, void *context,
                             struct journal_report *ret_report);
-// Writes a last mark, syncs, joins the thread.
+// The same in two halves, for one that is adopted while the loop runs. journal_open blocks, on a
+// thread of the caller's; until journal_attach gives the journal to a loop it is that thread's
+// alone, which may append and release, though nothing goes to the disk yet.
+struct journal *journal_open(const struct journal_options *options, journal_visit_fn *visit,
+                             void *context, struct journal_report *ret_report);
+void journal_attach(struct journal *self, struct loop *loop);
+// The loop lets go of it, and no owner is told anything any more: only journal_destroy may follow,
+// on any thread.
+void journal_detach(struct journal *self);
+// Writes a last mark, syncs, joins the thread. Blocks.
 void journal_destroy(struct journal **self);
 
 // Appends a record made of `count` pieces, copied at once. `reserved` records (done, attempt) may

@@ -15,7 +15,7 @@ enum { COPIES_AT_ONCE = 4 * 1024 * 1024 };
 struct recovery {
     struct recovered *ret;
     const struct journal_io *io;
-    uint32_t segment_size;
+    const struct journal_options *options;
     journal_visit_fn *visit;
     void *context;
     uint64_t *numbers;
@@ -31,6 +31,10 @@ struct recovery {
 static unsigned char *read_all(struct recovery *self, uint64_t number, uint32_t *ret_size,
                                uint64_t *unreadable)
 {
+    if (self->options->cancelled && *self->options->cancelled) {
+        errno = ECANCELED;
+        return NULL;
+    }
     return segment_read(self->io, number, SEGMENT_BYTES_MOST, ret_size, unreadable);
 }
 
@@ -129,7 +133,7 @@ static int write_batch(struct recovery *self)
 static int make_fresh(struct recovery *self)
 {
     struct segment *segment = &self->ret->current;
-    if (segment_create(segment, self->io, self->fresh, self->segment_size) < 0)
+    if (segment_create(segment, self->io, self->fresh, self->options->segment_size) < 0)
         return -1;
     int filled;
     do
@@ -137,7 +141,7 @@ static int make_fresh(struct recovery *self)
     while (filled == 0);
     if (filled < 0)
         return -1;
-    ledger_open(&self->ret->ledger, self->fresh, self->segment_size);
+    ledger_open(&self->ret->ledger, self->fresh, self->options->segment_size);
     self->copies = batch_new();
     begin_copies(self, 0);
     return 0;
@@ -336,12 +340,12 @@ static void abandon(struct recovery *self)
     errno = kept;
 }
 
-int recover(struct recovered *ret, const struct journal_io *io, uint32_t segment_size,
-            journal_visit_fn *visit, void *context)
+int recover(struct recovered *ret, const struct journal_io *io,
+            const struct journal_options *options, journal_visit_fn *visit, void *context)
 {
     *ret = (struct recovered){0};
     struct recovery self = {
-        .ret = ret, .io = io, .segment_size = segment_size, .visit = visit, .context = context};
+        .ret = ret, .io = io, .options = options, .visit = visit, .context = context};
     int result = -1;
     if (first_pass(&self) == 0 && make_fresh(&self) == 0 && second_pass(&self) == 0)
         result = complete(&self);

@@ -28,6 +28,7 @@ struct recovered {
     struct journal_report report;
 };
 
-// 0; or -1 with errno and nothing to free.
-NODISCARD int recover(struct recovered *ret, const struct journal_io *io, uint32_t segment_size,
-                      journal_visit_fn *visit, void *context);
+// 0; or -1 with errno and nothing to free. Of the options: `segment_size` and `cancelled`.
+NODISCARD int recover(struct recovered *ret, const struct journal_io *io,
+                      const struct journal_options *options, journal_visit_fn *visit,
+                      void *context);

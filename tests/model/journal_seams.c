@@ -192,6 +192,11 @@ WRAP(void, mailbox_attach, struct mailbox *self, struct loop *loop, mailbox_fn *
     self->context = context;
 }
 
+WRAP(void, mailbox_detach, struct mailbox *self)
+{
+    self->fn = NULL;
+}
+
 static void *take(struct mailbox *self)
 {
     if (!self || self->count == 0)

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 enum { SIZE = 64 * 1024, SEEN_MOST = 16 };
+static struct journal_options options = {.segment_size = SIZE};
 
 static struct folder folder;
 static struct batch *batch;
@@ -85,7 +86,7 @@ static struct recovered recover_all(void)
 {
     struct recovered recovered;
     seen_count = 0;
-    assert_int_equal(recover(&recovered, &folder.io, SIZE, visit, NULL), 0);
+    assert_int_equal(recover(&recovered, &folder.io, &options, visit, NULL), 0);
     return recovered;
 }
 
@@ -223,6 +224,22 @@ static void one_damaged_first_header_costs_no_segment(void **state)
     done_with(&recovered);
 }
 
+static void a_cancelled_opening_gives_up_and_changes_nothing_old(void **state)
+{
+    (void)state;
+    atomic_int cancelled = 1;
+    struct recovered recovered;
+    begin_segment(1);
+    put(RECORD_MESSAGE, "one", first_of_all);
+    options.cancelled = &cancelled;
+    assert_int_equal(recover(&recovered, &folder.io, &options, visit, NULL), -1);
+    assert_int_equal(errno, ECANCELED);
+    options.cancelled = NULL;
+    recovered = recover_all();
+    assert_seen("one ");
+    done_with(&recovered);
+}
+
 static void a_failing_disk_fails_the_opening_and_changes_nothing_old(void **state)
 {
     (void)state;
@@ -231,11 +248,11 @@ static void a_failing_disk_fails_the_opening_and_changes_nothing_old(void **stat
     put(RECORD_MESSAGE, "one", first_of_all);
     put(RECORD_MESSAGE, "two", first_of_all);
     folder.sync_errno = EIO;
-    assert_int_equal(recover(&recovered, &folder.io, SIZE, visit, NULL), -1);
+    assert_int_equal(recover(&recovered, &folder.io, &options, visit, NULL), -1);
     assert_int_equal(errno, EIO);
     seen_count = 0;
     folder.write_errno = ENOSPC;
-    assert_int_equal(recover(&recovered, &folder.io, SIZE, visit, NULL), -1);
+    assert_int_equal(recover(&recovered, &folder.io, &options, visit, NULL), -1);
     assert_int_equal(errno, ENOSPC);
     folder.write_errno = 0;
     recovered = recover_all();
@@ -269,6 +286,7 @@ int main(void)
         WITH_FOLDER(a_bad_record_is_rot_below_the_mark_and_torn_above),
         WITH_FOLDER(a_sealed_stretch_never_comes_back),
         WITH_FOLDER(one_damaged_first_header_costs_no_segment),
+        WITH_FOLDER(a_cancelled_opening_gives_up_and_changes_nothing_old),
         WITH_FOLDER(a_failing_disk_fails_the_opening_and_changes_nothing_old),
         WITH_FOLDER(an_unreadable_block_is_an_alarm_and_the_rest_is_there),
     };
