@@ -25,7 +25,8 @@ static const struct {
      "Newest first, 100 rows; --limit 0 is all. --rejected shows rejected tries, too, --notices\n"
      "also the notifications that were sent.\n" COMMON},
     {"events", command_events, "what happens, as it happens",
-     "usage: postern events [--follow] [--after COMMIT] [--limit N]\n" COMMON},
+     "usage: postern events [--follow] [--after COMMIT] [--limit N] [--filter NAME=VALUE[,...]]\n"
+     "NAME: kind, node, sender, recipient; \"@example.org\" is any address there.\n" COMMON},
     {"config", command_config, "the cluster's configuration",
      "usage: postern config get [DOCUMENT [KEY]]\n"
      "       postern config set DOCUMENT KEY=VALUE...\n"
@@ -55,6 +56,11 @@ static const struct {
      "usage: postern node list\n"
      "       postern node add NAME KEY [--role worker|monitor]\n"
      "       postern node remove NAME                    its key can never come back\n" COMMON},
+    {"subscriber", command_subscriber, "who may listen to the public stream",
+     "usage: postern subscriber create NAME [--key FILE]\n"
+     "Makes a key pair (FILE, else NAME.key), enrols it as a monitor, and prints what a "
+     "subscriber\n"
+     "needs. `postern node remove NAME` ends it.\n" COMMON},
     {"keygen", command_keygen, "makes a node's key pair",
      "usage: postern keygen FILE           writes the pair, prints the public key\n"},
     {"analyze", command_analyze, "examines one message, without any server",

@@ -8,7 +8,7 @@ build=(cmake ninja-build gcc libc6-dev pkg-config protobuf-c-compiler libprotobu
     libssl-dev libhiredis-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libicu-dev
     libarchive-dev libunbound-dev libevent-dev libsodium-dev libev-dev libcmocka-dev zlib1g-dev)
 run=(redis-server python3 util-linux findutils)
-tests=(python3-pytest python3-dnslib openssl strace clang-format-14 e2fsprogs xfsprogs)
+tests=(python3-pytest python3-dnslib python3-zmq openssl strace clang-format-14 e2fsprogs xfsprogs)
 bench=(postfix linux-perf openssl)
 
 wanted=("${build[@]}" "${run[@]}")

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LIST_ROWS = 100, EVENTS_PAGE = 500, KEEP_ALIVE_MS = 15000 };
+enum { LIST_ROWS = 100 };
 
 // RFC 3339, a date, or seconds back from now ("3600"). -1: none of these.
 static int64_t parse_time(const char *text)
@@ -144,85 +144,4 @@ void get_message(struct api *self, struct request *request, const char *rest)
         request_answer_json(request, 200, value);
     else
         request_refuse(request, 404, "no message has the id %.40s", rest);
-}
-
-// Events as JSON lines, or as server-sent events; with `follow` for as long as the client stays.
-struct following {
-    struct store_reader *reader;
-    int64_t after;
-    uint64_t left; // events
-    int follow, sent_events;
-    int64_t wrote_ms;
-    struct buffer page;
-};
-
-static void add_lines(struct following *self, struct buffer *out)
-{
-    const char *at = buffer_bytes(&self->page), *end = at + buffer_size(&self->page);
-    while (at < end) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
-        if (self->sent_events)
-            buffer_add_text(out, "data: ");
-        buffer_add(out, at, (size_t)(line_end - at));
-        buffer_add_text(out, self->sent_events ? "\n\n" : "\n");
-        self->left--;
-        at = line_end + 1;
-    }
-}
-
-static enum http_more more_events(void *context, struct buffer *out)
-{
-    struct following *self = context;
-    int64_t now = clock_monotonic_ms();
-    buffer_clear(&self->page);
-    self->after =
-        store_events(self->reader, self->after,
-                     self->left < EVENTS_PAGE ? (unsigned)self->left : EVENTS_PAGE, &self->page);
-    int any = buffer_size(&self->page) > 0;
-    add_lines(self, out);
-    if (self->left == 0 || (!any && !self->follow))
-        return HTTP_END;
-    // A line now and then shows a client that left.
-    if (!any && now - self->wrote_ms >= KEEP_ALIVE_MS) {
-        buffer_add_text(out, self->sent_events ? ":\n\n" : "\n");
-        any = 1;
-    }
-    if (any)
-        self->wrote_ms = now;
-    return any ? HTTP_MORE : HTTP_WAIT;
-}
-
-static void release_following(void *context)
-{
-    struct following *self = context;
-    buffer_free(&self->page);
-    free(self);
-}
-
-void get_events(struct api *self, struct request *request, const char *rest)
-{
-    (void)rest;
-    const char *follow = request_argument(request, "follow");
-    const char *format = request_argument(request, "format");
-    int64_t after, limit;
-    int following = follow && strcmp(follow, "0") != 0;
-    // Who follows without a place begins with what comes now; who asks once gets the last ones.
-    int64_t newest = store_last_commit(self->reader);
-    if (argument_number(request, "limit", 0, &limit) < 0 ||
-        argument_number(request, "after",
-                        following            ? newest
-                        : newest > LIST_ROWS ? newest - LIST_ROWS
-                                             : 0,
-                        &after) < 0)
-        return;
-    struct following *context = allocate(sizeof(*context));
-    context->reader = self->reader;
-    context->after = after;
-    context->left = limit ? (uint64_t)limit : UINT64_MAX;
-    context->follow = following;
-    context->sent_events = format && strcmp(format, "sse") == 0;
-    context->wrote_ms = clock_monotonic_ms();
-    buffer_init(&context->page);
-    request_stream(request, context->sent_events ? "text/event-stream" : "application/jsonl",
-                   more_events, release_following, context);
 }

@@ -127,6 +127,9 @@ static void answer_status(struct call *call)
             json_object_set(details, master->members.list[i]->name,
                             master->members.list[i]->status);
     json_object_set_new(status, "workers", details);
+    json_object_set_new(status, "public",
+                        json_pack("{s:s, s:s}", "endpoint", master->conf->bind_public, "key",
+                                  master->keys.public_key));
     call_answer(call, 200, status);
 }
 

@@ -2,8 +2,8 @@
 // postern-master: keeps the record of every message of the cluster, hands out the configuration,
 // and directs the nodes.
 //
-// Sockets: ROUTER control, PUB configuration, SUB events (all CURVE, members only), run/api.sock
-// (/api/v1), and plain HTTP for the probes.
+// Sockets: ROUTER control, PUB configuration, SUB events, PUB public stream (all CURVE, members
+// only), run/api.sock (/api/v1), and plain HTTP for the probes.
 // Reads:   node.conf, keys/node.key.
 // Writes:  state/master/lock, cluster.db (members, configuration, orders), messages/ (the record).
 // Threads: the loop, the store's writer, libmicrohttpd's (one for each of its two sockets), the

@@ -13,6 +13,7 @@
 #include "master/membership.h"
 #include "master/orders.h"
 #include "master/peer.h"
+#include "master/public.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ static int open_store(struct master *master, const struct failure *failure)
     if (!master->writer)
         return fail(failure, "store", error);
     writer_on_damage(master->writer, on_damaged);
+    writer_on_public(master->writer, public_stream_tell, master->public);
     struct writer_databases *databases = writer_databases(master->writer);
     damage_look(master);
     master->incarnation = store_incarnation(databases->store);
@@ -97,7 +99,10 @@ static int open_sockets(struct master *master, const struct failure *failure)
         return fail(failure, conf->bind_control, strerror(errno));
     master->events = stream_subscribe(master->loop, 1, conf->bind_events, &master->keys, NULL,
                                       topics, intake_event, master);
-    return master->events ? 0 : fail(failure, conf->bind_events, strerror(errno));
+    if (!master->events)
+        return fail(failure, conf->bind_events, strerror(errno));
+    master->public = public_stream_new(master);
+    return master->public ? 0 : fail(failure, conf->bind_public, strerror(errno));
 }
 
 static void tick(void *context)
@@ -112,6 +117,7 @@ static void tick(void *context)
         intake_measure(self);
         membership_tick(self);
         enrol_tick(self);
+        public_stream_tick(self->public);
         api_committed(self->api);
     }
     if (self->ticks % ANNOUNCE_TICKS == 0)
@@ -145,6 +151,7 @@ void master_close(struct master *self)
     commands_destroy(&self->commands);
     api_destroy(&self->api);
     peer_destroy(&self->peer);
+    public_stream_destroy(&self->public);
     stream_destroy(&self->events);
     stream_destroy(&self->config);
     control_destroy(&self->control);

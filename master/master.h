@@ -14,6 +14,7 @@ struct control;
 struct loop;
 struct orders;
 struct peer;
+struct public_stream;
 struct stream;
 struct timer;
 struct zap;
@@ -27,6 +28,7 @@ struct master {
     struct zap *zap;
     struct control *control;
     struct stream *events, *config;
+    struct public_stream *public;
     struct members members;
     int ready;         // workers are let in
     unsigned waited_s; // for the peer

@@ -6,6 +6,7 @@
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
 #include "mail/nodes.h"
+#include "master/public.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -15,13 +16,15 @@ static const struct {
     const char *domain;
 } doors[] = {
     {ROLE_WORKER, ZAP_CONTROL}, {ROLE_WORKER, ZAP_EVENTS}, {ROLE_WORKER, ZAP_CONFIG},
-    {ROLE_MASTER, ZAP_CONTROL}, {ROLE_MASTER, ZAP_CONFIG},
+    {ROLE_MASTER, ZAP_CONTROL}, {ROLE_MASTER, ZAP_CONFIG}, {ROLE_MONITOR, ZAP_PUBLIC},
 };
 
 // A handshake is not asked for again: only closing the sockets ends what lives. The others are back
 // within seconds.
 static void cut_sessions(struct master *master)
 {
+    if (master->public)
+        public_stream_cut(master->public);
     if (control_rebind(master->control) < 0 || stream_rebind(master->events) < 0 ||
         stream_rebind(master->config) < 0)
         log_error("membership.cut", "error=sessions-may-live");

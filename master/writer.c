@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/writer.h"
+#include "core/base/buffer.h"
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
@@ -30,11 +31,12 @@ struct position {
 
 // What the thread tells the loop.
 struct notice {
-    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME, NOTICE_DAMAGED } kind;
+    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME, NOTICE_DAMAGED, NOTICE_PUBLIC } kind;
     struct writer_job *job;
     uint64_t epoch, sequence; // or the new incarnation
     char text[160];           // node, or order
     struct store_damage damage;
+    struct buffer events; // of a transaction: commit number, size, bytes of each
     struct notice *next;
 };
 
@@ -47,12 +49,15 @@ struct writer {
     writer_outcome_fn *outcome;
     writer_damaged_fn *damaged;
     void *context;
-    atomic_flag suspecting; // one file at a time
+    atomic_flag suspecting;   // one file at a time
+    writer_public_fn *public; // NULL: nobody wants them
+    void *public_context;
     // The thread's own.
     struct table *positions;
     unsigned events; // in the open transaction
     int64_t opened_ms;
     struct notice *outcomes; // told once they are durable
+    struct buffer added;     // likewise
     struct metric *batches, *written, *failures;
 };
 
@@ -128,6 +133,47 @@ static void remember_position(void *context, const char *node, uint64_t epoch, u
     free(table_put(self->positions, node, strlen(node), position));
 }
 
+// How one event stands in a notice's bytes, before its own.
+struct public_head {
+    int64_t commit;
+    size_t size;
+};
+
+static void note_public(struct writer *self)
+{
+    struct span event;
+    struct public_head head = {.commit = store_last_added(self->databases.store, &event)};
+    head.size = event.size;
+    if (!self->public || head.commit == 0)
+        return;
+    buffer_add(&self->added, &head, sizeof(head));
+    buffer_add(&self->added, event.data, event.size);
+}
+
+static void tell_public(struct writer *self)
+{
+    if (!buffer_size(&self->added))
+        return;
+    struct notice *notice = notice_new(NOTICE_PUBLIC, "");
+    notice->events = self->added;
+    buffer_init(&self->added);
+    tell(self, notice);
+}
+
+static void hear_public(struct writer *self, struct notice *notice)
+{
+    struct buffer *events = &notice->events;
+    struct public_head head;
+    while (buffer_size(events)) {
+        memcpy(&head, buffer_bytes(events), sizeof(head));
+        buffer_take(events, sizeof(head));
+        self->public(self->public_context, head.commit,
+                     (struct span){buffer_bytes(events), head.size});
+        buffer_take(events, head.size);
+    }
+    buffer_free(events);
+}
+
 static struct notice *take_outcome(struct writer *self)
 {
     struct notice *notice = self->outcomes;
@@ -164,6 +210,7 @@ static void give_up(struct writer *self)
     store_rollback(self->databases.store);
     for (struct notice *notice; (notice = take_outcome(self));)
         free(notice);
+    buffer_clear(&self->added);
     self->events = 0;
     int mended = mend(self);
     begin_from_watermarks(self);
@@ -184,6 +231,7 @@ static void commit(struct writer *self)
     metric_add(self->batches, 1);
     metric_add(self->written, self->events);
     self->events = 0;
+    tell_public(self);
     table_each(self->positions, tell_committed, self);
     for (struct notice *notice; (notice = take_outcome(self));)
         tell(self, notice);
@@ -222,8 +270,10 @@ static int add_one(struct writer *self, const struct writer_events *events, size
                              {(const char *)packed->data, packed->len},
                              event};
     int rc = store_add(self->databases.store, &at);
-    if (rc == 0)
+    if (rc == 0) {
+        note_public(self);
         rc = note_outcome(self, event);
+    }
     postern__event__free_unpacked(event, NULL);
     return rc;
 }
@@ -317,6 +367,8 @@ static void hear(void *context, void *item)
         notice->job->done(notice->job);
     else if (notice->kind == NOTICE_COMMITTED)
         self->committed(self->context, notice->text, notice->epoch, notice->sequence);
+    else if (notice->kind == NOTICE_PUBLIC)
+        hear_public(self, notice);
     else if (notice->kind == NOTICE_OUTCOME)
         self->outcome(self->context, notice->text);
     else if (self->damaged)
@@ -393,6 +445,7 @@ void writer_destroy(struct writer **self_p)
     mailbox_destroy(&self->notices);
     store_close(&self->databases.store);
     cluster_close(&self->databases.cluster);
+    buffer_free(&self->added);
     table_each(self->positions, free_position, NULL);
     table_destroy(&self->positions);
     free(self);
@@ -402,6 +455,12 @@ void writer_destroy(struct writer **self_p)
 void writer_on_damage(struct writer *self, writer_damaged_fn *fn)
 {
     self->damaged = fn;
+}
+
+void writer_on_public(struct writer *self, writer_public_fn *fn, void *context)
+{
+    self->public = fn;
+    self->public_context = context;
 }
 
 struct suspicion {

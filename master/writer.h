@@ -48,6 +48,9 @@ typedef void writer_outcome_fn(void *context, const char *order);
 // the incarnation. `damage` until it returns.
 typedef void writer_damaged_fn(void *context, const struct store_damage *damage,
                                uint64_t incarnation);
+// Told on the loop after the commit: `event` (proto/public.proto, without its commit number) is
+// durable as number `commit`. In the order of the commits.
+typedef void writer_public_fn(void *context, int64_t commit, struct span event);
 
 // Opens state/master/cluster.db and the store under state/master/messages, starts the thread.
 struct writer *writer_new(struct loop *loop, const char *folder, writer_committed_fn *committed,
@@ -56,6 +59,8 @@ struct writer *writer_new(struct loop *loop, const char *folder, writer_committe
 void writer_on_damage(struct writer *self, writer_damaged_fn *fn); // before the loop runs
 // From any thread: has a file checked that a reader stumbled over (a day, or "stream").
 void writer_suspect(struct writer *self, const char *file);
+// Before the first job is put.
+void writer_on_public(struct writer *self, writer_public_fn *fn, void *context);
 void writer_destroy(struct writer **self); // runs, commits and tells all that was put
 // The databases, for the start, before the first job is put.
 struct writer_databases *writer_databases(struct writer *self);

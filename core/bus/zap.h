@@ -9,6 +9,7 @@
 #define ZAP_CONTROL "control" // ROUTER of control_serve
 #define ZAP_EVENTS "events"   // SUB of stream_subscribe, bound
 #define ZAP_CONFIG "config"   // PUB of stream_publish, bound
+#define ZAP_PUBLIC "public"   // PUB of public_socket_bind
 
 struct loop;
 struct zap;

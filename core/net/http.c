@@ -66,6 +66,11 @@ const char *request_argument(const struct request *self, const char *name)
     return MHD_lookup_connection_value(self->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+const char *request_header(const struct request *self, const char *name)
+{
+    return MHD_lookup_connection_value(self->connection, MHD_HEADER_KIND, name);
+}
+
 struct span request_body(const struct request *self)
 {
     return (struct span){buffer_bytes(&self->body), buffer_size(&self->body)};

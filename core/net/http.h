@@ -21,6 +21,8 @@ void http_destroy(struct http **self); // every request put off must have been a
 const char *request_method(const struct request *self);
 const char *request_path(const struct request *self); // decoded, without the query
 const char *request_argument(const struct request *self, const char *name); // NULL: not given
+// A header's value; NULL: not given.
+const char *request_header(const struct request *self, const char *name);
 struct span request_body(const struct request *self);
 const char *request_author(const struct request *self); // "alice (uid 1000)"
 

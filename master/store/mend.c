@@ -161,7 +161,7 @@ static int mend_list(struct store *self, uint64_t *ret_rows)
                                      "SELECT * FROM events ORDER BY commit_number DESC"};
     struct list_salvage salvaged = {
         database_prepare(self->db,
-                         "INSERT OR IGNORE INTO events VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)"),
+                         "INSERT OR IGNORE INTO events VALUES(?1,?2,?3,?4,?5,?6,?7)"),
         0};
     int rc = salvaged.insert ? database_execute(self->db, "BEGIN IMMEDIATE") : -1;
     if (rc == 0)

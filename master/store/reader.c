@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/store/reader.h"
-#include "core/base/buffer.h"
 #include "core/base/log.h"
-#include "master/store/merge.h"
-#include "master/store/render.h"
+#include "master/store/public.h"
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,54 +109,57 @@ void store_reader_on_damage(struct store_reader *self, store_suspicion_fn *fn, v
     self->context = context;
 }
 
-int64_t store_last_commit(struct store_reader *self)
+static int64_t ask_number(struct store_reader *self, const char *sql)
 {
     sqlite3 *db = reader_stream(self);
-    sqlite3_stmt *statement =
-        db ? database_prepare(db, "SELECT coalesce(max(commit_number),0) FROM events") : NULL;
-    int64_t last = 0;
+    sqlite3_stmt *statement = db ? database_prepare(db, sql) : NULL;
+    int64_t number = 0;
     int rc = statement ? statement_row(statement) : -1;
     if (rc == 1)
-        last = sqlite3_column_int64(statement, 0);
+        number = sqlite3_column_int64(statement, 0);
     reader_end(self, db, statement, rc < 0);
-    return last;
+    return number;
 }
 
-static void add_event(sqlite3_stmt *row, struct buffer *out)
+int64_t store_last_commit(struct store_reader *self)
 {
-    char epoch[17], id[ULID_TEXT] = "";
-    snprintf(epoch, sizeof(epoch), "%016" PRIx64, (uint64_t)sqlite3_column_int64(row, 2));
-    if (sqlite3_column_bytes(row, 6) == ULID_SIZE)
-        ulid_format(sqlite3_column_blob(row, 6), id);
-    json_t *value = json_pack("{s:I, s:s, s:s, s:I, s:o, s:s, s:s, s:s}", "commit",
-                              (json_int_t)sqlite3_column_int64(row, 0), "node", column_text(row, 1),
-                              "epoch", epoch, "sequence", (json_int_t)sqlite3_column_int64(row, 3),
-                              "time", render_time(sqlite3_column_int64(row, 4)), "kind",
-                              kind_name((Postern__Kind)sqlite3_column_int(row, 5)), "id", id,
-                              "message_id", column_text(row, 7));
-    if (*column_text(row, 8))
-        json_object_set_new(value, "detail", json_string(column_text(row, 8)));
-    char *text = json_dumps(value, JSON_COMPACT);
-    buffer_add_text(out, text);
-    buffer_add(out, "\n", 1);
-    free(text);
-    json_decref(value);
+    return ask_number(self, "SELECT coalesce(max(commit_number),0) FROM events");
 }
 
-int64_t store_events(struct store_reader *self, int64_t after, unsigned limit, struct buffer *out)
+int64_t store_first_commit(struct store_reader *self)
+{
+    return ask_number(self, "SELECT coalesce(min(commit_number),0) FROM events");
+}
+
+// What `fn` said; 0 also for what the filter leaves out, or cannot be read.
+static int give(sqlite3_stmt *row, const struct public_filter *filter, store_event_fn *fn,
+                void *context)
+{
+    Postern__PublicEvent *event =
+        public_read(sqlite3_column_blob(row, 1), (size_t)sqlite3_column_bytes(row, 1),
+                    (uint64_t)sqlite3_column_int64(row, 0));
+    int rc = event && public_matches(event, filter) ? fn(context, event) : 0;
+    if (event)
+        postern__public_event__free_unpacked(event, NULL);
+    return rc;
+}
+
+int64_t store_events(struct store_reader *self, int64_t after, unsigned look_at,
+                     const struct public_filter *filter, store_event_fn *fn, void *context)
 {
     sqlite3 *db = reader_stream(self);
-    sqlite3_stmt *row = db ? database_prepare(db, "SELECT * FROM events WHERE commit_number>?1"
-                                                  " ORDER BY commit_number LIMIT ?2")
-                           : NULL;
-    int rc = row ? 1 : -1;
+    sqlite3_stmt *row =
+        db ? database_prepare(db, "SELECT commit_number,public FROM events WHERE commit_number>?1"
+                                  " ORDER BY commit_number LIMIT ?2")
+           : NULL;
+    int rc = row ? 1 : -1, stopped = 0;
     if (row) {
         sqlite3_bind_int64(row, 1, after);
-        sqlite3_bind_int64(row, 2, limit);
+        sqlite3_bind_int64(row, 2, look_at);
     }
-    while (rc == 1 && (rc = statement_row(row)) == 1) {
+    while (!stopped && rc == 1 && (rc = statement_row(row)) == 1) {
         after = sqlite3_column_int64(row, 0);
-        add_event(row, out);
+        stopped = give(row, filter, fn, context);
     }
     reader_end(self, db, row, rc < 0);
     return after;

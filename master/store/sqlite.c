@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/store/sqlite.h"
+#include "core/base/buffer.h"
 #include "core/base/log.h"
 #include "core/base/random.h"
 #include "master/store/merge.h"
+#include "master/store/public.h"
 #include "master/store/store.h"
 #include <errno.h>
 #include <openssl/sha.h>
@@ -16,7 +18,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS events(commit_number INTEGER PRIMARY KEY AUTOINCREMENT,"
     " node TEXT NOT NULL, epoch INTEGER NOT NULL, sequence INTEGER NOT NULL, time_ms INTEGER NOT "
     "NULL,"
-    " kind INTEGER NOT NULL, id BLOB, message_id TEXT, detail TEXT);"
+    " kind INTEGER NOT NULL, public BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS watermarks(node TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL) WITHOUT ROWID;"
     // What the list holds already of events that are asked for again after a damage.
@@ -72,8 +74,8 @@ int store_open_list(struct store *self, char *ret_error, size_t error_size)
     if (!self->db)
         return -1;
     self->event = database_prepare(
-        self->db, "INSERT INTO events(node,epoch,sequence,time_ms,kind,id,message_id,detail)"
-                  " SELECT ?1,?2,?3,?4,?5,?6,?7,?8 WHERE NOT EXISTS"
+        self->db, "INSERT INTO events(node,epoch,sequence,time_ms,kind,public)"
+                  " SELECT ?1,?2,?3,?4,?5,?6 WHERE NOT EXISTS"
                   "(SELECT 1 FROM listed WHERE node=?1 AND epoch=?2 AND upto>=?3)");
     self->watermark =
         database_prepare(self->db, "INSERT OR REPLACE INTO watermarks VALUES(?1,?2,?3)");
@@ -119,6 +121,7 @@ void store_close(struct store **self_p)
     for (size_t i = 0; i < DAYS_OPEN; i++)
         day_close(&self->days[i]);
     store_close_list(self);
+    buffer_free(&self->public);
     free(self);
     *self_p = NULL;
 }
@@ -233,14 +236,19 @@ static int add_to_list(struct store *self, const struct store_event *at, const s
     sqlite3_bind_int64(statement, 3, (int64_t)at->sequence);
     sqlite3_bind_int64(statement, 4, event->time_ms);
     sqlite3_bind_int(statement, 5, (int)event->kind);
-    if (id)
-        sqlite3_bind_blob(statement, 6, id->bytes, ULID_SIZE, SQLITE_TRANSIENT);
-    if (event->message_id.len)
-        bind_bytes(statement, 7, &event->message_id);
-    else
-        bind_text(statement, 7, message_id, strlen(message_id));
-    bind_bytes(statement, 8, event->alarm.len ? &event->alarm : &event->detail);
-    return statement_run(statement) < 0 ? fail_list(self) : 0;
+    buffer_clear(&self->public);
+    public_pack(at, id, message_id, &self->public);
+    sqlite3_bind_blob(statement, 6, buffer_bytes(&self->public), (int)buffer_size(&self->public),
+                      SQLITE_STATIC);
+    int rc = statement_run(statement);
+    self->listed = rc == 0 && sqlite3_changes(self->db) > 0;
+    return rc < 0 ? fail_list(self) : 0;
+}
+
+int64_t store_last_added(const struct store *self, struct span *ret_public)
+{
+    *ret_public = (struct span){buffer_bytes(&self->public), buffer_size(&self->public)};
+    return self->listed ? sqlite3_last_insert_rowid(self->db) : 0;
 }
 
 int store_add(struct store *self, const struct store_event *at)

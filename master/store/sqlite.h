@@ -2,6 +2,7 @@
 #pragma once
 
 // The writing side's inside: shared by sqlite.c, which writes, and mend.c, which mends.
+#include "core/base/buffer.h"
 #include "master/store/database.h"
 #include "master/store/day.h"
 
@@ -14,7 +15,9 @@ struct store {
     char folder[108];
     sqlite3 *db;
     sqlite3_stmt *event, *watermark, *trim;
-    int open; // a transaction is, in stream.db
+    int open;             // a transaction is, in stream.db
+    int listed;           // the last event was not in the list before
+    struct buffer public; // and this is what others are told of it
     uint64_t incarnation;
     struct day *days[DAYS_OPEN]; // the last used first
     char damaged[DAY_TEXT];      // the file to be mended: a day, or LIST_FILE; "": none

@@ -13,6 +13,7 @@
 // A damaged file stops nobody: see store_mend.
 #include "core/base/base.h"
 #include "proto/event.pb-c.h"
+#include "proto/public.pb-c.h"
 #include <jansson.h>
 
 struct buffer;
@@ -38,6 +39,9 @@ NODISCARD int store_watermarks(struct store *self, store_watermark_fn *fn, void 
 // Adds to the open transaction. Any order, any number of times. 0; or -1: the transaction must be
 // given up with store_rollback.
 NODISCARD int store_add(struct store *self, const struct store_event *event);
+// The commit number of the event added last (0: it was listed before), and what proto/public.proto tells of it (valid until
+// the next): for who publishes it once the transaction is durable.
+int64_t store_last_added(const struct store *self, struct span *ret_public);
 // Raises a node's watermark within the open transaction; a new epoch begins anew.
 NODISCARD int store_watermark(struct store *self, const char *node, uint64_t epoch,
                               uint64_t sequence);
@@ -92,8 +96,12 @@ void store_list_close(struct store_list **self);
 json_t *store_message(struct store_reader *reader, const char *id);
 json_t *store_quarantined(struct store_reader *reader, const char *id);
 
-// Appends the events after a commit as JSON lines, at most `limit`; returns the last commit
-// appended, or `after` when there is none.
-int64_t store_events(struct store_reader *reader, int64_t after, unsigned limit,
-                     struct buffer *out);
+// Gives the events after a commit to `fn`, in their order, until it returns non-zero. Looks at
+// `look_at` of them at most, so that a filter that little fits lets others take their turn; returns
+// the last commit looked at, or `after` when there is none.
+struct public_filter;
+typedef int store_event_fn(void *context, const Postern__PublicEvent *event);
+int64_t store_events(struct store_reader *reader, int64_t after, unsigned look_at,
+                     const struct public_filter *filter, store_event_fn *fn, void *context);
 int64_t store_last_commit(struct store_reader *reader);
+int64_t store_first_commit(struct store_reader *reader); // the oldest that is kept; 0: none is
