@@ -5,6 +5,7 @@
 #   bench/run.sh --quick         one cell (4 KiB, 100 kept sessions), one round
 #   bench/run.sh --slow-disk     every fdatasync delayed by 5 ms
 #   bench/run.sh --connections 10000   idle clients, half of them encrypted, while mail flows
+#   bench/run.sh --big           small mails in open loop while 40 MiB ones arrive
 #   bench/run.sh --write         writes the tables to bench/RESULTS.md as well
 # --rounds N, --only SYSTEM, --cells NAME,... and --folder DIR (on the disk to measure) choose; --help tells all.
 set -euo pipefail

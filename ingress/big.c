@@ -11,15 +11,24 @@
 #include <string.h>
 #include <unistd.h>
 
+// The file's sync shares the disk thread with the commits of small mails, so that it must not find
+// all of the file still to be written: each chunk goes on its way to the disk as it arrives, and
+// what is left at the end is waited for in bounded pieces, between which commits get their turn.
+enum { SETTLED_AT_ONCE = 2 * BIG_CHUNK, AHEAD_MOST = 8 * BIG_CHUNK };
+
 struct big_file {
     struct journal *journal;
     char path[256];
     char folder[160];
-    int fd;           // of the disk thread
-    int error;        // first failure, told on the loop
-    unsigned writing; // chunks under way
-    int unwanted;     // remove when the last chunk is through
-    journal_worked_fn *fn;
+    // Of the disk thread.
+    int fd;
+    uint64_t written, settled; // settled: is on the disk, though not durable
+
+    int error;             // first failure, told on the loop
+    unsigned writing;      // chunks under way
+    int synced;            // whole and durable
+    int unwanted;          // remove when the last chunk is through
+    journal_worked_fn *fn; // wanted: all chunks are given
     void *context;
 };
 
@@ -27,10 +36,10 @@ struct big_file {
 struct chunk {
     struct big_file *file;
     struct buffer bytes;
-    int last; // sync, too
 };
 
 static void remove_file(struct big_file *self);
+static void finish(struct big_file *self);
 
 struct big_file *big_file_new(struct journal *journal, const char *folder, const char *name)
 {
@@ -42,6 +51,26 @@ struct big_file *big_file_new(struct journal *journal, const char *folder, const
     return self;
 }
 
+// A file system that cannot do it leaves all to the sync.
+static int write_back(const struct big_file *self, uint64_t from, uint64_t size, unsigned how)
+{
+    if (sync_file_range(self->fd, (off64_t)from, (off64_t)size, how) == 0)
+        return 0;
+    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0 : -1;
+}
+
+static int settle(struct big_file *self)
+{
+    uint64_t size = self->written - self->settled;
+    if (size > SETTLED_AT_ONCE)
+        size = SETTLED_AT_ONCE;
+    unsigned how = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    if (size > 0 && write_back(self, self->settled, size, how) < 0)
+        return errno;
+    self->settled += size;
+    return 0;
+}
+
 static int write_chunk(void *context)
 {
     struct chunk *chunk = context;
@@ -51,43 +80,34 @@ static int write_chunk(void *context)
     if (self->fd < 0 ||
         file_write_whole(self->fd, buffer_bytes(&chunk->bytes), buffer_size(&chunk->bytes)) < 0)
         return errno;
-    if (!chunk->last)
-        return 0;
-    if (fsync(self->fd) < 0 || file_sync_folder(self->folder) < 0)
+    uint64_t size = buffer_size(&chunk->bytes);
+    if (size > 0 && write_back(self, self->written, size, SYNC_FILE_RANGE_WRITE) < 0)
         return errno;
-    return 0;
+    self->written += size;
+    return self->written - self->settled > AHEAD_MOST ? settle(self) : 0;
 }
 
 static void chunk_written(void *context, int result)
 {
     struct chunk *chunk = context;
     struct big_file *self = chunk->file;
-    int last = chunk->last;
     buffer_free(&chunk->bytes);
     free(chunk);
     self->writing--;
     if (result != 0 && self->error == 0)
         self->error = result;
-    if (last) {
-        journal_worked_fn *fn = self->fn;
-        void *fn_context = self->context;
-        int error = self->error;
-        if (error == 0) {
-            close(self->fd);
-            free(self);
-        } else {
-            remove_file(self);
-        }
-        fn(fn_context, error);
-    } else if (self->unwanted && self->writing == 0) {
+    if (self->writing > 0)
+        return;
+    if (self->unwanted)
         remove_file(self);
-    }
+    else if (self->fn)
+        finish(self);
 }
 
-static int queue_chunk(struct big_file *self, struct buffer *bytes, int last)
+static int queue_chunk(struct big_file *self, struct buffer *bytes)
 {
     struct chunk *chunk = allocate(sizeof(*chunk));
-    *chunk = (struct chunk){self, *bytes, last};
+    *chunk = (struct chunk){self, *bytes};
     if (journal_run(self->journal, write_chunk, chunk_written, chunk) < 0) {
         free(chunk);
         return -1;
@@ -99,7 +119,7 @@ static int queue_chunk(struct big_file *self, struct buffer *bytes, int last)
 
 int big_file_write(struct big_file *self, struct buffer *bytes)
 {
-    return queue_chunk(self, bytes, 0);
+    return queue_chunk(self, bytes);
 }
 
 int big_file_failed(const struct big_file *self)
@@ -107,15 +127,56 @@ int big_file_failed(const struct big_file *self)
     return self->error;
 }
 
+// -- the end
+
+static int settle_or_sync(void *context)
+{
+    struct big_file *self = context;
+    if (self->settled < self->written)
+        return settle(self);
+    if (fsync(self->fd) < 0 || file_sync_folder(self->folder) < 0)
+        return errno;
+    self->synced = 1;
+    return 0;
+}
+
+static void finished(void *context, int error)
+{
+    struct big_file *self = context;
+    self->error = error;
+    finish(self);
+}
+
+// Every chunk is written: what is left is done piece by piece.
+static void finish(struct big_file *self)
+{
+    journal_worked_fn *fn = self->fn;
+    void *fn_context = self->context;
+    if (!self->error && !self->synced) {
+        if (journal_run(self->journal, settle_or_sync, finished, self) == 0)
+            return;
+        self->error = EAGAIN;
+    }
+    int error = self->error;
+    if (error == 0) {
+        close(self->fd);
+        free(self);
+    } else {
+        remove_file(self);
+    }
+    fn(fn_context, error);
+}
+
 void big_file_finish(struct big_file **file, struct buffer *rest, journal_worked_fn *fn,
                      void *context)
 {
     struct big_file *self = *file;
     *file = NULL;
-    self->fn = fn;
-    self->context = context;
-    if (queue_chunk(self, rest, 1) == 0)
+    if (queue_chunk(self, rest) == 0) {
+        self->fn = fn;
+        self->context = context;
         return;
+    }
     self->unwanted = 1;
     if (self->writing == 0)
         remove_file(self);

@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import bigs  # noqa: E402
 import connections  # noqa: E402
 import report  # noqa: E402
 from measure import Calls, mount_of, peak_memory_mib, processor_seconds  # noqa: E402
@@ -177,6 +178,7 @@ def options_of(arguments):
     parser.add_argument("--quick", action="store_true", help="one cell, one round, in under a minute")
     parser.add_argument("--slow-disk", action="store_true", help="each fdatasync of Postern delayed by 5 ms")
     parser.add_argument("--connections", type=int, metavar="N", help="N idle clients while mail flows")
+    parser.add_argument("--big", action="store_true", help="small mails while big ones arrive")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="more or fewer mails a round")
@@ -202,6 +204,9 @@ def main():
         sys.exit(f"bench: {options.folder} is memory, not a disk: choose another --folder")
     if options.slow_disk:
         slow_disk(options)
+        return
+    if options.big:
+        bigs.measure(options.folder, 50, 20, latency)
         return
     if options.connections:
         cell = CELLS["4k-20-kept"]
