@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "proto/local.pb-c.h"
 #include <errno.h>
 #include <limits.h>
@@ -97,12 +98,12 @@ static void receive(void *context, enum bus_type type, const uint8_t *data, size
     if (type == BUS_RELOAD) {
         read_settings(self);
     } else if (type == BUS_HELLO) {
-        Postern__Hello *hello = postern__hello__unpack(NULL, size, data);
+        Postern__Hello *hello = postern__hello__unpack(&unpack_allocator, size, data);
         if (hello != NULL)
             jobs_hello(self->jobs, hello);
         postern__hello__free_unpacked(hello, NULL);
     } else if (type == BUS_ANALYZER_JOB) {
-        Postern__AnalyzerJob *job = postern__analyzer_job__unpack(NULL, size, data);
+        Postern__AnalyzerJob *job = postern__analyzer_job__unpack(&unpack_allocator, size, data);
         if (job != NULL)
             jobs_take(self->jobs, job);
         postern__analyzer_job__free_unpacked(job, NULL);

@@ -2,6 +2,7 @@
 // The quarantine's index out of the journal, and its small records on their way forward.
 #include "core/base/clock.h"
 #include "core/base/table.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "delivery/quarantine_internal.h"
 
@@ -22,7 +23,7 @@ static int day_sound(const ProtobufCBinaryData *day)
 
 int quarantine_replay(struct queue *self, struct position where, const void *payload)
 {
-    Postern__Event *event = postern__event__unpack(NULL, where.length, payload);
+    Postern__Event *event = postern__event__unpack(&unpack_allocator, where.length, payload);
     int sound = event && event->id.len == ULID_SIZE && day_sound(&event->quarantine_day);
     if (sound) {
         struct ulid id;
@@ -62,7 +63,8 @@ static void take_kept(struct quarantined *entry, const Postern__KeptRecipient *k
 
 int quarantine_replay_order(struct queue *self, struct position where, const void *payload)
 {
-    Postern__KeptQuarantine *kept = postern__kept_quarantine__unpack(NULL, where.length, payload);
+    Postern__KeptQuarantine *kept =
+        postern__kept_quarantine__unpack(&unpack_allocator, where.length, payload);
     int sound = kept && kept->id.len == ULID_SIZE && day_sound(&kept->day);
     if (sound) {
         struct ulid id;

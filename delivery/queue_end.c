@@ -2,6 +2,7 @@
 // How a try ends: delivered, held for another try, or given up.
 #include "core/base/log.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "delivery/notify.h"
 #include "delivery/quarantine.h"
@@ -223,7 +224,8 @@ static void retell(struct queue *self, const Postern__Event *event, struct queue
     struct retelling *retelling = allocate(sizeof(*retelling));
     size_t size;
     uint8_t *packed = pack(&event->base, &size);
-    *retelling = (struct retelling){self, notice, postern__event__unpack(NULL, size, packed)};
+    *retelling =
+        (struct retelling){self, notice, postern__event__unpack(&unpack_allocator, size, packed)};
     // The report must say it before it is durable: no other delivery may be given the mail
     // meanwhile.
     struct ulid id;

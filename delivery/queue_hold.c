@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Taking custody: a record with the mail's bytes, or with the name of a file that holds them.
 #include "core/base/log.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "delivery/notify.h"
 #include "delivery/pieces_file.h"
@@ -109,7 +110,7 @@ static Postern__Held *copy_head(const Postern__Held *head)
 {
     size_t size;
     uint8_t *packed = pack(&head->base, &size);
-    Postern__Held *copy = postern__held__unpack(NULL, size, packed);
+    Postern__Held *copy = postern__held__unpack(&unpack_allocator, size, packed);
     free(packed);
     return copy;
 }

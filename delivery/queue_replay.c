@@ -2,6 +2,7 @@
 // Rebuilds the queue out of its journal: records are gathered as they are found, then put together.
 #include "core/base/log.h"
 #include "core/base/table.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "delivery/notify.h"
 #include "delivery/quarantine.h"
@@ -137,7 +138,8 @@ static int head_sound(const Postern__Held *head)
 static int gather_head(struct replay *self, struct position where, const uint8_t *payload)
 {
     size_t end = held_head_end(payload, where.length);
-    Postern__Held *head = end > 0 ? postern__held__unpack(NULL, end - 4, payload + 4) : NULL;
+    Postern__Held *head =
+        end > 0 ? postern__held__unpack(&unpack_allocator, end - 4, payload + 4) : NULL;
     if (!head || !head_sound(head)) {
         if (head)
             postern__held__free_unpacked(head, NULL);
@@ -155,7 +157,7 @@ static int gather_head(struct replay *self, struct position where, const uint8_t
 
 static int gather_void(struct replay *self, struct position where, const uint8_t *payload)
 {
-    Postern__Void *gone = postern__void__unpack(NULL, where.length, payload);
+    Postern__Void *gone = postern__void__unpack(&unpack_allocator, where.length, payload);
     if (!gone || gone->id.len != ULID_SIZE) {
         if (gone)
             postern__void__free_unpacked(gone, NULL);
@@ -170,7 +172,7 @@ static int gather_void(struct replay *self, struct position where, const uint8_t
 static int gather_event(struct replay *self, unsigned type, struct position where,
                         const uint8_t *payload)
 {
-    Postern__Event *event = postern__event__unpack(NULL, where.length, payload);
+    Postern__Event *event = postern__event__unpack(&unpack_allocator, where.length, payload);
     if (!event || event->id.len != ULID_SIZE) {
         if (event)
             postern__event__free_unpacked(event, NULL);
@@ -404,7 +406,7 @@ static void take_notice(struct queue *self, struct queued *mail)
         return;
     }
     Postern__Event *event =
-        postern__event__unpack(NULL, mail->head->tells.len, mail->head->tells.data);
+        postern__event__unpack(&unpack_allocator, mail->head->tells.len, mail->head->tells.data);
     if (!event || event->id.len != ULID_SIZE || event->n_recipients == 0) {
         queued_schedule(mail, mail->next_ms);
     } else {

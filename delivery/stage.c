@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "core/bus/feed.h"
 #include "delivery/command.h"
 #include "delivery/deliverer.h"
@@ -158,7 +159,7 @@ static void receive(void *context, enum bus_type type, const uint8_t *data, size
     struct stage_of_delivery *self = context;
     const ProtobufCMessageDescriptor *descriptor = descriptor_of(type);
     if (type == BUS_DELIVERY_JOB) {
-        Postern__DeliveryJob *job = postern__delivery_job__unpack(NULL, size, data);
+        Postern__DeliveryJob *job = postern__delivery_job__unpack(&unpack_allocator, size, data);
         if (job)
             receive_job(self, job);
         return;

@@ -3,6 +3,7 @@
 #include "ingress/custody.h"
 
 #include "core/base/table.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "ingress/mail.h"
 #include "mail/spooled.h"
@@ -209,7 +210,7 @@ void custody_replay(void *context, unsigned type, struct position where, const v
     }
     Postern__Event *event = NULL;
     if (type == RECORD_DONE || type == RECORD_ATTEMPT)
-        event = postern__event__unpack(NULL, where.length, payload);
+        event = postern__event__unpack(&unpack_allocator, where.length, payload);
     if (event && type == RECORD_DONE)
         replay_done(self, where, event);
     else if (event)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Asking for a verdict: which analyzer gets a message, and what happens when it does not answer.
 #include "core/base/log.h"
+#include "core/base/unpack.h"
 #include "ingress/mail.h"
 
 #include <stdlib.h>
@@ -107,7 +108,7 @@ static void quarantine_unseen(struct mail *mail, const char *name, const char *s
     uint8_t *packed = allocate(size + 1);
     postern__verdict__pack(&verdict, packed);
     // No row for a recipient means quarantine (custody_decision.c).
-    mail->verdict = postern__verdict__unpack(NULL, size, packed);
+    mail->verdict = postern__verdict__unpack(&unpack_allocator, size, packed);
     free(packed);
     mail_list_remove(mail, FOR_WORK);
     mail_decide(mail);

@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "core/bus/feed.h"
 #include "proto/local.pb-c.h"
 
@@ -78,7 +79,7 @@ static void read_settings(struct stage_of_ingress *self)
 
 static void receive_verdict(struct stage_of_ingress *self, const uint8_t *data, size_t size)
 {
-    Postern__Verdict *verdict = postern__verdict__unpack(NULL, size, data);
+    Postern__Verdict *verdict = postern__verdict__unpack(&unpack_allocator, size, data);
     struct holding *holding = verdict ? holding_of(self, verdict->ingress) : NULL;
     if (holding)
         custody_verdict(holding->custody, verdict);
@@ -88,7 +89,7 @@ static void receive_verdict(struct stage_of_ingress *self, const uint8_t *data, 
 
 static void receive_taken(struct stage_of_ingress *self, const uint8_t *data, size_t size)
 {
-    Postern__Taken *taken = postern__taken__unpack(NULL, size, data);
+    Postern__Taken *taken = postern__taken__unpack(&unpack_allocator, size, data);
     if (!taken)
         return;
     for (unsigned i = 0; i < self->count; i++)

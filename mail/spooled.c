@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mail/spooled.h"
+#include "core/base/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +66,7 @@ int spooled_open(struct spooled *ret, const void *payload, size_t size, const ch
         return -1;
     }
     const uint8_t *at = (const uint8_t *)payload + LENGTH_SIZE;
-    self.envelope = postern__envelope__unpack(NULL, head, at);
+    self.envelope = postern__envelope__unpack(&unpack_allocator, head, at);
     if (!self.envelope) {
         errno = EBADMSG;
         return -1;

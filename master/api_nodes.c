@@ -109,13 +109,13 @@ static json_t *status_of(const struct master *master)
     json_t *alarms = json_array();
     if (master->damaged)
         json_array_append_new(alarms, json_string(DAMAGE_ALARM));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o, s:o}", "name",
-                     master->conf->name, "role", "master", "version", POSTERN_VERSION, "revision",
-                     master->revision, "processes", processes, "spool", sums.spool, "queue",
-                     sums.queue, "lag_events", master->conf->name, sums.lag, "replayed_share",
-                     all ? (double)sums.replayed / (double)all : 0.0, "orders_open",
-                     (int)orders_open(master->orders), "peer", peer_status(master->peer), "nodes",
-                     node_rows(master), "alarms", alarms);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o, s:o}",
+                     "name", master->conf->name, "role", "master", "version", POSTERN_VERSION,
+                     "revision", master->revision, "processes", processes, "spool", sums.spool,
+                     "queue", sums.queue, "lag_events", master->conf->name, sums.lag,
+                     "replayed_share", all ? (double)sums.replayed / (double)all : 0.0,
+                     "orders_open", (int)orders_open(master->orders), "peer",
+                     peer_status(master->peer), "nodes", node_rows(master), "alarms", alarms);
 }
 
 static void answer_status(struct call *call)

@@ -2,6 +2,7 @@
 #include "master/commands.h"
 #include "core/base/loop.h"
 #include "core/base/ulid.h"
+#include "core/base/unpack.h"
 #include "core/bus/control.h"
 #include "proto/control.pb-c.h"
 #include <stdio.h>
@@ -148,7 +149,7 @@ void commands_fetch(struct commands *self, const struct member *member, const ch
 void commands_reply(struct commands *self, const struct member *member, const uint8_t *data,
                     size_t size)
 {
-    Postern__CommandReply *reply = postern__command_reply__unpack(NULL, size, data);
+    Postern__CommandReply *reply = postern__command_reply__unpack(&unpack_allocator, size, data);
     struct pending **at = &self->first;
     if (!reply)
         return;
@@ -176,7 +177,7 @@ void commands_reply(struct commands *self, const struct member *member, const ui
 void commands_body(struct commands *self, const struct member *member, const uint8_t *data,
                    size_t size)
 {
-    Postern__BodyChunk *chunk = postern__body_chunk__unpack(NULL, size, data);
+    Postern__BodyChunk *chunk = postern__body_chunk__unpack(&unpack_allocator, size, data);
     struct pending **at = &self->first;
     if (!chunk)
         return;

@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "master/commands.h"
 #include "master/membership.h"
 #include "master/orders.h"
@@ -142,7 +143,7 @@ static void offer(struct master *master, struct member *member, Postern__Publica
 static void on_publication(struct master *master, struct member *member, const uint8_t *data,
                            size_t size, int replayed)
 {
-    Postern__Publication *frame = postern__publication__unpack(NULL, size, data);
+    Postern__Publication *frame = postern__publication__unpack(&unpack_allocator, size, data);
     if (!frame)
         return;
     frame->replayed = replayed; // how it came, whatever it says
@@ -186,7 +187,7 @@ static void on_position(struct master *master, struct member *member, uint64_t e
 static void on_heartbeat(struct master *master, struct member *member, const uint8_t *data,
                          size_t size)
 {
-    Postern__Heartbeat *beat = postern__heartbeat__unpack(NULL, size, data);
+    Postern__Heartbeat *beat = postern__heartbeat__unpack(&unpack_allocator, size, data);
     if (!beat)
         return;
     member->heard_ms = loop_now_ms(master->loop);
@@ -242,7 +243,7 @@ static void on_rolled_back(struct master *master)
 
 static void on_hello(struct master *master, struct member *member, const uint8_t *data, size_t size)
 {
-    Postern__NodeHello *hello = postern__node_hello__unpack(NULL, size, data);
+    Postern__NodeHello *hello = postern__node_hello__unpack(&unpack_allocator, size, data);
     if (!hello)
         return;
     struct tracker *tracker = &member->tracker;
@@ -290,7 +291,7 @@ static void on_config_request(struct master *master, struct member *member)
 
 static void on_config_report(struct member *member, const uint8_t *data, size_t size)
 {
-    Postern__ConfigReport *report = postern__config_report__unpack(NULL, size, data);
+    Postern__ConfigReport *report = postern__config_report__unpack(&unpack_allocator, size, data);
     if (!report)
         return;
     if (report->refused) {

@@ -6,6 +6,7 @@
 #include "core/base/mailbox.h"
 #include "core/base/metrics.h"
 #include "core/base/table.h"
+#include "core/base/unpack.h"
 #include "core/stream/kind.h"
 #include "master/cluster.h"
 #include <pthread.h>
@@ -258,7 +259,9 @@ static int add_one(struct writer *self, const struct writer_events *events, size
 {
     const ProtobufCBinaryData *packed = &events->publication->events[i];
     Postern__Event *event =
-        packed->len <= EVENT_MOST ? postern__event__unpack(NULL, packed->len, packed->data) : NULL;
+        packed->len <= EVENT_MOST
+            ? postern__event__unpack(&unpack_allocator, packed->len, packed->data)
+            : NULL;
     if (!event) {
         log_warning("store.event", "node=%s sequence=%llu error=unreadable", events->node,
                     (unsigned long long)(events->first + i));

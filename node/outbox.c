@@ -6,6 +6,7 @@
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
 #include "core/base/random.h"
+#include "core/base/unpack.h"
 #include "core/journal/record.h"
 #include "core/stream/kind.h"
 #include "node/outbox_trim.h"
@@ -318,7 +319,9 @@ static void visit(void *context, unsigned type, struct position where, const voi
 {
     struct outbox *self = context;
     Postern__OutboxRecord *record =
-        type == RECORD_OUTBOX ? postern__outbox_record__unpack(NULL, where.length, payload) : NULL;
+        type == RECORD_OUTBOX
+            ? postern__outbox_record__unpack(&unpack_allocator, where.length, payload)
+            : NULL;
     struct producer_record found = {.where = where};
     if (!record || !record->first || !record->epoch || record->n_events > UINT32_MAX) {
         log_error("outbox.record", "refused=malformed type=%u", type);

@@ -3,6 +3,7 @@
 
 #include "core/base/log.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static int read_records(void *context)
         if (!payload)
             return errno; // unlinked meanwhile, or rot: the masters ask again or see the cut
         reading->records[i] =
-            postern__outbox_record__unpack(NULL, reading->places[i].length, payload);
+            postern__outbox_record__unpack(&unpack_allocator, reading->places[i].length, payload);
         segment_map_done(map, handle);
     }
     return 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/config/revision.h"
 #include "core/base/table.h"
+#include "core/base/unpack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,7 +152,7 @@ int revision_sign(struct revision *self, const struct sign_keys *keys)
 int revision_signed_by(const struct revision *self, const uint8_t public_key[SIGN_PUBLIC])
 {
     Postern__ConfigSigned *message =
-        postern__config_signed__unpack(NULL, self->packed_size, self->packed);
+        postern__config_signed__unpack(&unpack_allocator, self->packed_size, self->packed);
     int holds = message && message->signature.len == SIGNATURE_SIZE &&
                 signature_holds(public_key, message->revision.data, message->revision.len,
                                 message->signature.data);
@@ -270,9 +271,11 @@ static const char *fill(struct revision *self, const Postern__ConfigRevision *me
 struct revision *revision_read(const void *packed, size_t size, const char **ret_reason)
 {
     Postern__ConfigSigned *outer =
-        size <= REVISION_MOST ? postern__config_signed__unpack(NULL, size, packed) : NULL;
+        size <= REVISION_MOST ? postern__config_signed__unpack(&unpack_allocator, size, packed)
+                              : NULL;
     Postern__ConfigRevision *message =
-        outer ? postern__config_revision__unpack(NULL, outer->revision.len, outer->revision.data)
+        outer ? postern__config_revision__unpack(&unpack_allocator, outer->revision.len,
+                                                 outer->revision.data)
               : NULL;
     struct revision *self = allocate(sizeof(*self));
     const char *reason = message ? fill(self, message) : "it is too long, or no revision at all";

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/unpack.h"
 #include "core/stream/kind.h"
 #include "master/store/sqlite.h"
 #include "master/store/store.h"
@@ -84,7 +85,7 @@ static int save_event(void *context, sqlite3_stmt *row)
     size_t size = (size_t)sqlite3_column_bytes(row, 4);
     if (sqlite3_column_bytes(row, 3) != ULID_SIZE || size > EVENT_MOST)
         return 0;
-    Postern__Event *event = postern__event__unpack(NULL, size, packed);
+    Postern__Event *event = postern__event__unpack(&unpack_allocator, size, packed);
     if (!event)
         return 0;
     struct ulid id;

@@ -2,6 +2,7 @@
 #include "master/store/render.h"
 #include "core/base/base.h"
 #include "core/base/clock.h"
+#include "core/base/unpack.h"
 #include "master/store/merge.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ static json_t *render_recipient(const Postern__EventRecipient *recipient)
 json_t *render_event(const char *node, uint64_t epoch, uint64_t sequence, const void *packed,
                      size_t size)
 {
-    Postern__Event *event = postern__event__unpack(NULL, size, packed);
+    Postern__Event *event = postern__event__unpack(&unpack_allocator, size, packed);
     char epoch_text[17];
     if (!event)
         return NULL;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults: killed and stopped processes, and the disk of tests/tools/faultdisk.c."""
+"""Faults: killed and stopped processes, and the machine at its limits of tests/tools/faultdisk.c."""
 
 import mmap
 import os
@@ -15,9 +15,9 @@ EVERYTHING = STAGES + ("node", "master")
 class Disk:
     """Drives the preloaded disk through the file that it maps. Budgets: -1 is every call."""
 
-    LAYOUT = struct.Struct("=IIiIiIQQi4x")
+    LAYOUT = struct.Struct("=IIiIiIQQiii4x")
     FIELDS = ("sync_delay_us", "sync_errno", "sync_budget", "write_errno", "write_budget",
-              "short_writes", "syncs", "failures", "kill_after")
+              "short_writes", "syncs", "failures", "kill_after", "allocations_left", "thread_budget")
 
     def __init__(self, path, library):
         self.path = path

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A disk that is slow, broken or full, for tests: preloaded into a daemon, it stands before the
-// calls that write and sync. It can also end the process at the n-th of its calls to disk or
-// client. What it does is read from a small mapped file (FAULTDISK_CONTROL), so a test changes it
-// while the daemon runs. FAULTDISK_PROGRAMS (names separated by commas) limits it to some programs.
+// A machine at its limits, for tests: preloaded into a daemon, it stands before the calls that
+// write and sync, and makes the disk slow, broken or full. It can also end the process at the n-th
+// of its calls to disk or client, fail the n-th allocation, and refuse threads. What it does is
+// read from a small mapped file (FAULTDISK_CONTROL), so a test changes it while the daemon runs.
+// FAULTDISK_PROGRAMS (names separated by commas) limits it to some programs.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -28,7 +30,9 @@ struct control {
     _Atomic uint32_t short_writes;
     _Atomic uint64_t syncs;
     _Atomic uint64_t failures;
-    _Atomic int32_t kill_after; // calls; 0: never
+    _Atomic int32_t kill_after;       // calls; 0: never
+    _Atomic int32_t allocations_left; // the last of them fails; 0: none does
+    _Atomic int32_t thread_budget;    // threads that cannot be started
 };
 
 static struct control idle;
@@ -42,6 +46,7 @@ static ssize_t (*real_writev)(int, const struct iovec *, int);
 static ssize_t (*real_pwritev)(int, const struct iovec *, int, off_t);
 static int (*real_fallocate)(int, int, off_t, off_t);
 static int (*real_posix_fallocate)(int, off_t, off_t);
+static int (*real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 static ssize_t (*real_send)(int, const void *, size_t, int);
 static ssize_t (*real_recv)(int, void *, size_t, int);
 
@@ -67,6 +72,7 @@ __attribute__((constructor)) static void prepare(void)
     real_pwritev = dlsym(RTLD_NEXT, "pwritev");
     real_fallocate = dlsym(RTLD_NEXT, "fallocate");
     real_posix_fallocate = dlsym(RTLD_NEXT, "posix_fallocate");
+    real_pthread_create = dlsym(RTLD_NEXT, "pthread_create");
     real_send = dlsym(RTLD_NEXT, "send");
     real_recv = dlsym(RTLD_NEXT, "recv");
     const char *path = getenv("FAULTDISK_CONTROL");
@@ -93,15 +99,20 @@ static int spend(_Atomic int32_t *budget)
     return left < 0;
 }
 
+// Counts down to 0; tells whether this was the last.
+static int is_last(_Atomic int32_t *count)
+{
+    int32_t left = atomic_load(count);
+    while (left > 0)
+        if (atomic_compare_exchange_weak(count, &left, left - 1))
+            return left == 1;
+    return 0;
+}
+
 static void count_call(void)
 {
-    int32_t left = atomic_load(&control->kill_after);
-    while (left > 0)
-        if (atomic_compare_exchange_weak(&control->kill_after, &left, left - 1)) {
-            if (left == 1)
-                kill(getpid(), SIGKILL);
-            return;
-        }
+    if (is_last(&control->kill_after))
+        kill(getpid(), SIGKILL);
 }
 
 static int sync_fails(void)
@@ -195,4 +206,42 @@ ssize_t recv(int fd, void *data, size_t size, int flags)
 {
     count_call();
     return real_recv(fd, data, size, flags);
+}
+
+// The C library's own names: dlsym allocates, so it cannot be asked for the real ones.
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+
+static int allocation_fails(void)
+{
+    if (!is_last(&control->allocations_left))
+        return 0;
+    atomic_fetch_add(&control->failures, 1);
+    errno = ENOMEM;
+    return 1;
+}
+
+void *malloc(size_t size)
+{
+    return allocation_fails() ? NULL : __libc_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return allocation_fails() ? NULL : __libc_calloc(count, size);
+}
+
+void *realloc(void *old, size_t size)
+{
+    return allocation_fails() ? NULL : __libc_realloc(old, size);
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                   void *context)
+{
+    if (!spend(&control->thread_budget))
+        return real_pthread_create(thread, attributes, run, context);
+    atomic_fetch_add(&control->failures, 1);
+    return EAGAIN;
 }
