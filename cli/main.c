@@ -54,13 +54,17 @@ static const struct {
      "       postern queue delete ID                     discarded, nobody is told\n" COMMON},
     {"node", command_node, "who belongs to the cluster",
      "usage: postern node list\n"
-     "       postern node add NAME KEY [--role worker|monitor]\n"
+     "       postern node add NAME KEY [--role worker|master|monitor]\n"
      "       postern node remove NAME                    its key can never come back\n" COMMON},
     {"subscriber", command_subscriber, "who may listen to the public stream",
      "usage: postern subscriber create NAME [--key FILE]\n"
      "Makes a key pair (FILE, else NAME.key), enrols it as a monitor, and prints what a "
      "subscriber\n"
      "needs. `postern node remove NAME` ends it.\n" COMMON},
+    {"verify", command_verify, "do both masters hold the same?",
+     "usage: postern verify                 compares them; exit 0: equal, 1: not, 2: not compared\n"
+     "What differs for a moment only, since events are under way, is looked at again for 10 "
+     "s.\n" COMMON},
     {"keygen", command_keygen, "makes a node's key pair",
      "usage: postern keygen FILE           writes the pair, prints the public key\n"},
     {"analyze", command_analyze, "examines one message, without any server",

@@ -29,6 +29,7 @@ const struct route api_routes[] = {
     {"POST", "/config/rollback", post_rollback},
     {"GET", "/config/history", get_history},
     {"GET", "/config/diff", get_difference},
+    {"POST", "/verify", post_verify},
     {"GET", "/nodes", get_nodes},
     {"POST", "/nodes", post_node},
     {"DELETE", "/nodes/", delete_node},
@@ -114,6 +115,7 @@ void api_destroy(struct api **self_p)
     struct api *self = *self_p;
     if (!self)
         return;
+    verify_cancel(self);
     for (struct call *call; (call = mailbox_wait(self->calls, 0));)
         call_refuse(call, 503, "the master is stopping");
     mailbox_close(self->calls); // what comes now is refused where it comes from

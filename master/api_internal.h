@@ -7,6 +7,7 @@
 #include <sqlite3.h>
 
 struct mailbox;
+struct verification;
 
 struct api {
     struct master *master;
@@ -14,6 +15,7 @@ struct api {
     struct mailbox *calls;       // from the HTTP thread to the loop
     struct store_reader *reader; // the HTTP thread's
     sqlite3 *cluster;            // the HTTP thread's, for reading
+    struct verification *verification; // under way, on the loop
 };
 
 // A request on its way through the loop (and maybe the writer): whoever ends it answers and frees
@@ -40,6 +42,7 @@ route_fn get_messages, get_message, get_events;
 route_fn get_quarantine, get_quarantined, post_quarantined;
 route_fn get_config, get_document, put_document, delete_document, post_apply, post_rollback,
     get_history, get_difference;
+route_fn post_verify;
 route_fn get_status, get_nodes, post_node, delete_node;
 route_fn get_queue, get_queued, post_queue, post_queued;
 
@@ -51,6 +54,7 @@ struct route {
 extern const struct route api_routes[];
 extern const size_t api_route_count;
 
+void verify_cancel(struct api *self); // the loop ends
 void probes_answer(void *context, struct request *request); // http_fn
 
 // Reads the argument as a whole number; `fallback` when it is not given. -1: it is none (answered

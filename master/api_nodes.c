@@ -8,6 +8,7 @@
 #include "master/damage.h"
 #include "master/orders.h"
 #include "master/peer.h"
+#include "master/repair.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,14 @@ struct sums {
     uint64_t live, replayed;
 };
 
+static json_t *link_of(const struct master *master)
+{
+    json_t *link = peer_status(master->peer);
+    if (json_is_object(link))
+        json_object_set_new(link, "repair", repair_status(master->repair));
+    return link;
+}
+
 static json_t *status_of(const struct master *master)
 {
     struct sums sums = {0};
@@ -114,8 +123,8 @@ static json_t *status_of(const struct master *master)
                      "revision", master->revision, "processes", processes, "spool", sums.spool,
                      "queue", sums.queue, "lag_events", master->conf->name, sums.lag,
                      "replayed_share", all ? (double)sums.replayed / (double)all : 0.0,
-                     "orders_open", (int)orders_open(master->orders), "peer",
-                     peer_status(master->peer), "nodes", node_rows(master), "alarms", alarms);
+                     "orders_open", (int)orders_open(master->orders), "peer", link_of(master),
+                     "nodes", node_rows(master), "alarms", alarms);
 }
 
 static void answer_status(struct call *call)

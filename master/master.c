@@ -7,6 +7,7 @@
 #include "master/api.h"
 #include "master/cluster.h"
 #include "master/commands.h"
+#include "master/compare.h"
 #include "master/damage.h"
 #include "master/enrol.h"
 #include "master/intake.h"
@@ -14,6 +15,7 @@
 #include "master/orders.h"
 #include "master/peer.h"
 #include "master/public.h"
+#include "master/repair.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +114,8 @@ static void tick(void *context)
     intake_tick(self);
     commands_tick(self->commands);
     peer_tick(self->peer);
+    repair_tick(self->repair);
+    compare_tick(self);
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
@@ -136,6 +140,7 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->peer = peer_new(self);
     if (!self->peer)
         return fail(&failure, "peer", strerror(errno));
+    self->repair = repair_new(self);
     self->api = api_new(self, error, sizeof(error));
     if (!self->api)
         return fail(&failure, "api", error);
@@ -147,6 +152,7 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
 void master_close(struct master *self)
 {
     timer_destroy(&self->timer);
+    repair_destroy(&self->repair);
     writer_destroy(&self->writer); // what it had in hand is answered
     commands_destroy(&self->commands);
     api_destroy(&self->api);

@@ -11,13 +11,17 @@
 struct api;
 struct commands;
 struct control;
+struct compare;
 struct loop;
 struct orders;
 struct peer;
 struct public_stream;
+struct repair;
 struct stream;
 struct timer;
 struct zap;
+
+enum { COMPARES_MOST = 2 }; // one that repairs, one that verifies
 
 struct master {
     struct loop *loop;
@@ -37,6 +41,8 @@ struct master {
     struct commands *commands;
     struct orders *orders;
     struct peer *peer;
+    struct compare *compares[COMPARES_MOST]; // under way; NULL: none
+    struct repair *repair;
     struct api *api;
     struct timer *timer;
     unsigned ticks;

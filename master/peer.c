@@ -4,6 +4,8 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "master/compare.h"
+#include "master/enrol.h"
 #include "proto/peer.pb-c.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -77,8 +79,10 @@ static void say_hello(void *context)
     free(hello);
 }
 
-static void on_hello_asked(struct peer *self, const char *key, const ProtobufCMessage *message)
+static void on_hello_asked(struct peer *self, const char *key, enum control_type type,
+                           const ProtobufCMessage *message)
 {
+    (void)type;
     (void)message; // who asks, the member list knows
     struct hello *hello = allocate(sizeof(*hello));
     fill_hello(hello, self->master);
@@ -95,19 +99,35 @@ static uint64_t lag_behind(const struct master *master, const Postern__PeerPosit
     return position->watermark > ours ? position->watermark - ours : 0;
 }
 
-static void on_hello(struct peer *self, const ProtobufCMessage *message)
+static void on_hello(struct peer *self, enum control_type type, ProtobufCMessage *message)
 {
+    (void)type;
     const Postern__PeerHello *hello = (const Postern__PeerHello *)message;
     if (self->incarnation != hello->incarnation)
         log_info("peer.incarnation", "peer=%s incarnation=%016llx", self->address->name,
                  (unsigned long long)hello->incarnation);
     self->incarnation = hello->incarnation;
+    enrol_ready(self->master);
     self->ahead_ms = hello->clock_ms - clock_wall_ms();
     log_escape(hello->version.data, hello->version.len, self->version, sizeof(self->version));
     log_escape(hello->revision.data, hello->revision.len, self->revision, sizeof(self->revision));
     self->lag = 0;
     for (size_t i = 0; i < hello->n_positions; i++)
         self->lag += lag_behind(self->master, hello->positions[i]);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+// -- comparisons
+
+static void on_asked(struct peer *self, const char *key, enum control_type type,
+                     const ProtobufCMessage *message)
+{
+    compare_asked(self->master, key, type, (const Postern__PeerAsk *)message);
+}
+
+static void on_answer(struct peer *self, enum control_type type, ProtobufCMessage *message)
+{
+    compare_answered(self->master, type, (Postern__PeerAnswer *)message);
 }
 
 // -- what the peer asks and answers; who may say it, core/bus/roles knows
@@ -115,17 +135,27 @@ static void on_hello(struct peer *self, const ProtobufCMessage *message)
 static const struct question {
     enum control_type type;
     const ProtobufCMessageDescriptor *descriptor;
-    void (*call)(struct peer *self, const char *key, const ProtobufCMessage *message);
+    void (*call)(struct peer *self, const char *key, enum control_type type,
+                 const ProtobufCMessage *message);
 } questions[] = {
     {CONTROL_PEER_HELLO, &postern__peer_hello__descriptor, on_hello_asked},
+    {CONTROL_PEER_SUMMARY, &postern__peer_ask__descriptor, on_asked},
+    {CONTROL_PEER_RANGES, &postern__peer_ask__descriptor, on_asked},
+    {CONTROL_PEER_ROWS, &postern__peer_ask__descriptor, on_asked},
+    {CONTROL_PEER_EVENTS, &postern__peer_ask__descriptor, on_asked},
 };
 
 static const struct reply {
     enum control_type type;
     const ProtobufCMessageDescriptor *descriptor;
-    void (*call)(struct peer *self, const ProtobufCMessage *message);
+    // Takes the message over.
+    void (*call)(struct peer *self, enum control_type type, ProtobufCMessage *message);
 } replies[] = {
     {CONTROL_PEER_HELLO, &postern__peer_hello__descriptor, on_hello},
+    {CONTROL_PEER_SUMMARY, &postern__peer_answer__descriptor, on_answer},
+    {CONTROL_PEER_RANGES, &postern__peer_answer__descriptor, on_answer},
+    {CONTROL_PEER_ROWS, &postern__peer_answer__descriptor, on_answer},
+    {CONTROL_PEER_EVENTS, &postern__peer_answer__descriptor, on_answer},
 };
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
@@ -148,7 +178,7 @@ void peer_asked(struct peer *self, struct member *member, enum control_type type
     member->heard_ms = loop_now_ms(self->master->loop);
     ProtobufCMessage *message = unpack(questions[i].descriptor, data, size);
     if (message)
-        questions[i].call(self, member->route, message);
+        questions[i].call(self, member->route, type, message);
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
@@ -167,8 +197,7 @@ static void receive(void *context, const char *key, enum control_type type, cons
     self->heard_ms = loop_now_ms(self->master->loop);
     ProtobufCMessage *message = unpack(replies[i].descriptor, data, size);
     if (message)
-        replies[i].call(self, message);
-    protobuf_c_message_free_unpacked(message, NULL);
+        replies[i].call(self, type, message);
 }
 
 // -- life

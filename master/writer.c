@@ -300,6 +300,21 @@ static int follows(const struct position *position, const struct writer_events *
     return events->begins;
 }
 
+// -1: the transaction was given up.
+static int add_all(struct writer *self, const struct writer_events *events, size_t skip)
+{
+    if (self->events == 0)
+        self->opened_ms = clock_monotonic_ms();
+    for (size_t i = skip; i < events->publication->n_events; i++) {
+        if (add_one(self, events, i) < 0) {
+            give_up(self);
+            return -1;
+        }
+        self->events++;
+    }
+    return 0;
+}
+
 static void take_events(struct writer *self, struct writer_events *events)
 {
     struct position *position = position_of(self, events->node);
@@ -314,15 +329,8 @@ static void take_events(struct writer *self, struct writer_events *events)
             return;
         skip = (size_t)(position->sequence + 1 - events->first);
     }
-    if (self->events == 0)
-        self->opened_ms = clock_monotonic_ms();
-    for (size_t i = skip; i < events->publication->n_events; i++) {
-        if (add_one(self, events, i) < 0) {
-            give_up(self);
-            return;
-        }
-        self->events++;
-    }
+    if (add_all(self, events, skip) < 0)
+        return;
     position->epoch = events->epoch;
     position->sequence = end - 1;
     position->touched = 1;
@@ -332,6 +340,15 @@ static void free_events(struct writer_events *events)
 {
     postern__publication__free_unpacked(events->publication, NULL);
     free(events);
+}
+
+static void put_down(struct writer *self, struct writer_events *events)
+{
+    if (events->fills)
+        (void)!add_all(self, events, 0); // what is lost here is missed, and fetched, again
+    else
+        take_events(self, events);
+    free_events(events);
 }
 
 static void *work(void *context)
@@ -345,8 +362,7 @@ static void *work(void *context)
         if (job)
             atomic_fetch_sub(&self->queued, 1);
         if (job && job->run == add_events) {
-            take_events(self, (struct writer_events *)job);
-            free_events((struct writer_events *)job);
+            put_down(self, (struct writer_events *)job);
         } else if (job) {
             commit(self); // so that a job sees all that came before it
             job->run(job, &self->databases);

@@ -35,6 +35,7 @@ struct writer_events {
     uint64_t epoch, previous, first;
     size_t skip; // events at the front that are known already
     int begins;
+    int fills; // they fill what the record lacks, wherever it lies; no watermark moves
     Postern__Publication *publication;
 };
 

@@ -27,6 +27,10 @@ enum control_type {
     CONTROL_HEARTBEAT = 33,
     CONTROL_ANNOUNCE = 34,   // carries a ConfigReport{revision}
     CONTROL_PEER_HELLO = 40, // 40 to 49 between masters
+    CONTROL_PEER_SUMMARY = 41,
+    CONTROL_PEER_RANGES = 42,
+    CONTROL_PEER_ROWS = 43,
+    CONTROL_PEER_EVENTS = 44,
 };
 
 // Server side (master): `key` is the peer's CURVE key. Client side (node): `key` is the server's.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/store/day.h"
+#include "core/base/buffer.h"
 #include "core/base/log.h"
 #include "master/store/database.h"
 #include "master/store/merge.h"
@@ -51,13 +52,15 @@ static const char quarantine_sql[] =
     " address=coalesce(address,excluded.address), day=coalesce(day,excluded.day),"
     " sha256=coalesce(sha256,excluded.sha256), findings=coalesce(findings,excluded.findings),"
     " state=max(state,excluded.state)";
+static const char read_sql[] =
+    "SELECT event FROM timeline WHERE node=?1 AND epoch=?2 AND sequence=?3";
 static const char message_id_sql[] = "SELECT message_id FROM messages WHERE id=?1";
 
 struct day {
     char name[DAY_TEXT];
     sqlite3 *db;
     int open; // a transaction is
-    sqlite3_stmt *message, *recipient, *timeline, *quarantine, *message_id;
+    sqlite3_stmt *message, *recipient, *timeline, *quarantine, *message_id, *read;
 };
 
 void day_name(int64_t wall_ms, char ret_text[DAY_TEXT])
@@ -80,8 +83,9 @@ static int prepare(struct day *self)
     self->timeline = database_prepare(self->db, timeline_sql);
     self->quarantine = database_prepare(self->db, quarantine_sql);
     self->message_id = database_prepare(self->db, message_id_sql);
+    self->read = database_prepare(self->db, read_sql);
     return self->message && self->recipient && self->timeline && self->quarantine &&
-                   self->message_id
+                   self->message_id && self->read
                ? 0
                : -1;
 }
@@ -107,8 +111,8 @@ void day_close(struct day **self_p)
     struct day *self = *self_p;
     if (!self)
         return;
-    sqlite3_stmt *statements[] = {self->message, self->recipient, self->timeline, self->quarantine,
-                                  self->message_id};
+    sqlite3_stmt *statements[] = {self->message,    self->recipient,  self->timeline,
+                                  self->quarantine, self->message_id, self->read};
     for (size_t i = 0; i < ARRAY_LENGTH(statements); i++)
         sqlite3_finalize(statements[i]);
     database_close(&self->db);
@@ -242,6 +246,20 @@ const char *day_message_id(struct day *self, const struct ulid *id)
              statement_row(statement) == 1 ? column_text(statement, 0) : "");
     statement_end(statement);
     return text;
+}
+
+int day_read(struct day *self, const char *node, uint64_t epoch, uint64_t sequence,
+             struct buffer *out)
+{
+    sqlite3_stmt *row = self->read;
+    sqlite3_bind_text(row, 1, node, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(row, 2, (int64_t)epoch);
+    sqlite3_bind_int64(row, 3, (int64_t)sequence);
+    int found = statement_row(row);
+    if (found == 1)
+        buffer_add(out, sqlite3_column_blob(row, 0), (size_t)sqlite3_column_bytes(row, 0));
+    statement_end(row);
+    return found;
 }
 
 int day_commit(struct day *self)

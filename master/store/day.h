@@ -7,6 +7,7 @@
 
 enum { DAY_TEXT = 11 }; // YYYY-MM-DD and a 0
 
+struct buffer;
 struct day;
 
 void day_name(int64_t wall_ms, char ret_text[DAY_TEXT]); // UTC
@@ -21,6 +22,9 @@ void day_abandon(struct day **self);
 const char *day_of(const struct day *self);
 // Writes what the event tells of the message `id`; begins a transaction when none is open.
 NODISCARD int day_add(struct day *self, const struct ulid *id, const struct store_event *event);
+// Appends the packed event at a place of the timeline. 1; 0: there is none; -1: logged.
+NODISCARD int day_read(struct day *self, const char *node, uint64_t epoch, uint64_t sequence,
+                       struct buffer *out);
 // Message-ID of a message, "" when not known; until the next call.
 const char *day_message_id(struct day *self, const struct ulid *id);
 NODISCARD int day_commit(struct day *self);

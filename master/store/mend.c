@@ -6,6 +6,7 @@
 #include "core/base/log.h"
 #include "core/base/unpack.h"
 #include "core/stream/kind.h"
+#include "master/store/inventory.h"
 #include "master/store/sqlite.h"
 #include "master/store/store.h"
 #include <errno.h>
@@ -74,9 +75,23 @@ static int salvage(const char *path, const struct rows *rows, row_fn *fn, void *
 }
 
 struct day_salvage {
+    struct store *store;
     struct day *into;
     uint64_t rows;
 };
+
+// The inventory knows again what was saved, so that only the rest is fetched from the peer.
+static int save_place(const struct day_salvage *self, const struct store_event *at)
+{
+    struct inventory *inventory = self->store->inventory;
+    if (!inventory_knows(inventory, at->node, at->epoch))
+        return 0; // a fork, under an epoch of its own: it is kept in the inventory itself
+    return inventory_add(inventory, at->node, at->epoch, at->sequence,
+                         inventory_hash(at->sequence, at->packed), self->store->damaged,
+                         at->packed) == INVENTORY_FAILED
+               ? -1
+               : 0;
+}
 
 static int save_event(void *context, sqlite3_stmt *row)
 {
@@ -96,6 +111,8 @@ static int save_event(void *context, sqlite3_stmt *row)
                              {packed, size},
                              event};
     int rc = day_add(self->into, &id, &at);
+    if (rc == 0)
+        rc = save_place(self, &at);
     postern__event__free_unpacked(event, NULL);
     if (rc == 0 && ++self->rows % SALVAGE_BATCH == 0)
         rc = day_commit(self->into);
@@ -109,14 +126,22 @@ static int mend_day(struct store *self, uint64_t *ret_rows)
     static const struct rows rows = {TIMELINE "node,epoch,sequence",
                                      TIMELINE "node DESC,epoch DESC,sequence DESC"};
 #undef TIMELINE
-    struct day_salvage salvaged = {.into = store_find_day(self, self->damaged)};
-    if (!salvaged.into)
+    struct day_salvage salvaged = {self, store_find_day(self, self->damaged), 0};
+    if (!salvaged.into || database_execute(self->db, "BEGIN IMMEDIATE") < 0)
         return -1;
-    int rc = salvage(self->copy, &rows, save_event, &salvaged);
+    int rc = inventory_drop_day(self->inventory, self->damaged);
+    if (rc == 0)
+        rc = salvage(self->copy, &rows, save_event, &salvaged);
     if (rc == 0)
         rc = day_commit(salvaged.into);
+    if (rc == 0)
+        rc = inventory_flush(self->inventory);
+    if (rc < 0 || database_execute(self->db, "COMMIT") < 0) {
+        (void)!database_execute(self->db, "ROLLBACK");
+        return -1;
+    }
     *ret_rows = salvaged.rows;
-    return rc;
+    return 0;
 }
 
 struct list_salvage {

@@ -2,7 +2,9 @@
 #include "master/store/sqlite.h"
 #include "core/base/buffer.h"
 #include "core/base/log.h"
+#include "core/base/metrics.h"
 #include "core/base/random.h"
+#include "master/store/inventory.h"
 #include "master/store/merge.h"
 #include "master/store/public.h"
 #include "master/store/store.h"
@@ -80,7 +82,10 @@ int store_open_list(struct store *self, char *ret_error, size_t error_size)
     self->watermark =
         database_prepare(self->db, "INSERT OR REPLACE INTO watermarks VALUES(?1,?2,?3)");
     self->trim = database_prepare(self->db, "DELETE FROM events WHERE commit_number<=?1");
-    if (self->event && self->watermark && self->trim && read_incarnation(self) == 0)
+    if (database_execute(self->db, inventory_schema) == 0)
+        self->inventory = inventory_new(self->db);
+    if (self->event && self->watermark && self->trim && self->inventory &&
+        read_incarnation(self) == 0)
         return 0;
     int error = database_errno(self->db);
     snprintf(ret_error, error_size, "%s: it is damaged, or another version's", path);
@@ -94,6 +99,7 @@ void store_close_list(struct store *self)
     sqlite3_finalize(self->event);
     sqlite3_finalize(self->watermark);
     sqlite3_finalize(self->trim);
+    inventory_destroy(&self->inventory);
     self->event = self->watermark = self->trim = NULL;
     database_close(&self->db);
 }
@@ -229,8 +235,6 @@ static int add_to_list(struct store *self, const struct store_event *at, const s
 {
     const Postern__Event *event = at->event;
     sqlite3_stmt *statement = self->event;
-    if (begin(self) < 0)
-        return -1;
     sqlite3_bind_text(statement, 1, at->node, -1, SQLITE_TRANSIENT);
     sqlite3_bind_int64(statement, 2, (int64_t)at->epoch);
     sqlite3_bind_int64(statement, 3, (int64_t)at->sequence);
@@ -251,21 +255,91 @@ int64_t store_last_added(const struct store *self, struct span *ret_public)
     return self->listed ? sqlite3_last_insert_rowid(self->db) : 0;
 }
 
-int store_add(struct store *self, const struct store_event *at)
+// A stream named two events by one sequence: its worker's disk was put back, or it lies. Both are
+// kept; the timeline knows the later one under an epoch of its own.
+static struct store_event fork_of(const struct store_event *at, uint64_t hash)
 {
-    struct ulid id;
+    struct store_event fork = *at;
+    fork.epoch ^= hash;
+    metric_add(metric("stream_forks_total", ""), 1);
+    log_error("stream.fork", "alarm=stream-fork node=%s epoch=%016llx sequence=%llu", at->node,
+              (unsigned long long)at->epoch, (unsigned long long)at->sequence);
+    return fork;
+}
+
+static int add_told(struct store *self, const struct store_event *at, const struct ulid *id,
+                    const struct store_event *kept)
+{
     char name[DAY_TEXT];
-    if (*self->damaged)
-        return -1; // store_mend comes first
-    if (!message_of(at, &id))
-        return add_to_list(self, at, NULL, "");
-    day_name(ulid_time_ms(&id), name);
+    day_name(ulid_time_ms(id), name);
     struct day *day = store_find_day(self, name);
     if (!day)
         return -1;
-    if (day_add(day, &id, at) < 0)
+    if (day_add(day, id, kept) < 0)
         return fail(self, name);
-    return add_to_list(self, at, &id, at->event->message_id.len ? "" : day_message_id(day, &id));
+    return add_to_list(self, at, id, at->event->message_id.len ? "" : day_message_id(day, id));
+}
+
+// A master's own words have no stream: they are listed, and compared with nobody's.
+static enum inventory_news enter(struct store *self, const struct store_event *at, uint64_t hash,
+                                 const struct ulid *id)
+{
+    char name[DAY_TEXT] = "";
+    if (!at->epoch)
+        return INVENTORY_NEW;
+    if (id)
+        day_name(ulid_time_ms(id), name);
+    return inventory_add(self->inventory, at->node, at->epoch, at->sequence, hash, name,
+                         at->packed);
+}
+
+int store_add(struct store *self, const struct store_event *at)
+{
+    struct ulid id;
+    struct store_event fork;
+    const struct store_event *kept = at;
+    int tells = message_of(at, &id);
+    if (*self->damaged || begin(self) < 0)
+        return -1; // store_mend comes first
+    uint64_t hash = at->epoch ? inventory_hash(at->sequence, at->packed) : 0;
+    self->listed = 0;
+    switch (enter(self, at, hash, tells ? &id : NULL)) {
+    case INVENTORY_FAILED:
+        return fail_list(self);
+    case INVENTORY_HELD:
+        return 0;
+    case INVENTORY_FORK:
+        fork = fork_of(at, hash);
+        kept = &fork;
+        break;
+    case INVENTORY_NEW:
+        break;
+    }
+    return tells ? add_told(self, at, &id, kept) : add_to_list(self, at, NULL, "");
+}
+
+struct inventory *store_inventory(struct store *self)
+{
+    return self->inventory;
+}
+
+int store_read(struct store *self, const char *node, uint64_t epoch, uint64_t sequence,
+               uint64_t hash, struct buffer *out)
+{
+    struct span packed;
+    const char *name;
+    int found = inventory_find(self->inventory, node, epoch, sequence, hash, &packed, &name);
+    if (found <= 0)
+        return found;
+    if (packed.data) {
+        buffer_add(out, packed.data, packed.size);
+        return 1;
+    }
+    struct day *day = store_find_day(self, name);
+    if (!day)
+        return -1;
+    found = day_read(day, node, epoch, sequence, out);
+    return found < 0 ? fail(self, name) : found;
 }
 
 int store_watermark(struct store *self, const char *node, uint64_t epoch, uint64_t sequence)
@@ -285,6 +359,8 @@ int store_commit(struct store *self)
             return fail(self, day_of(self->days[i]));
     if (!self->open)
         return 0;
+    if (inventory_flush(self->inventory) < 0)
+        return fail_list(self);
     sqlite3_bind_int64(self->trim, 1, sqlite3_last_insert_rowid(self->db) - EVENTS_KEPT);
     if (statement_run(self->trim) < 0 || database_execute(self->db, "COMMIT") < 0)
         return fail_list(self);
@@ -300,4 +376,6 @@ void store_rollback(struct store *self)
     if (self->open)
         (void)!database_execute(self->db, "ROLLBACK");
     self->open = 0;
+    if (self->inventory)
+        inventory_forget(self->inventory);
 }

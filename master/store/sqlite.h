@@ -15,6 +15,7 @@ struct store {
     char folder[108];
     sqlite3 *db;
     sqlite3_stmt *event, *watermark, *trim;
+    struct inventory *inventory;
     int open;             // a transaction is, in stream.db
     int listed;           // the last event was not in the list before
     struct buffer public; // and this is what others are told of it

@@ -17,6 +17,7 @@
 #include <jansson.h>
 
 struct buffer;
+struct inventory;
 struct store;
 
 // One event and its place in its node's stream.
@@ -63,6 +64,10 @@ NODISCARD int store_mend(struct store *self, struct store_damage *ret);
 // A reader stumbled over a file (a day, or "stream"): is it damaged? Reads all of it. 1: store_mend
 // will mend it.
 int store_suspect(struct store *self, const char *file);
+struct inventory *store_inventory(struct store *self); // what is held of each stream
+// Appends the packed event. 1; 0: it is not held; -1: logged.
+NODISCARD int store_read(struct store *self, const char *node, uint64_t epoch, uint64_t sequence,
+                         uint64_t hash, struct buffer *out);
 
 // The reading side, for another thread.
 struct store_reader;

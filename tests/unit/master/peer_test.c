@@ -20,7 +20,8 @@ static void hear(void *context, const char *key, enum control_type type, const u
     Postern__PeerHello hello = POSTERN__PEER_HELLO__INIT;
     Postern__PeerPosition known = POSTERN__PEER_POSITION__INIT, strange = known;
     Postern__PeerPosition *positions[] = {&known, &strange};
-    assert_int_equal(type, CONTROL_PEER_HELLO);
+    if (type != CONTROL_PEER_HELLO)
+        return; // a comparison
     Postern__PeerHello *said = postern__peer_hello__unpack(NULL, size, data);
     assert_memory_equal(said->name.data, "master-a", said->name.len);
     assert_true(said->incarnation == self->world->master.incarnation);

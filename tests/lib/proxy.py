@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A TCP proxy that does to connections what networks do: the faults of tests between nodes.
+
+One `Proxy` stands for one way between two machines, with as many ports as they use; a fault meets all
+of them. The side that connects is the client, so "up" is from the client to the server.
+"""
+
+import socket
+import struct
+import threading
+import time
+
+UP, DOWN = "up", "down"
+
+
+class Connection:
+    """One connection and its continuation to the server, a thread for each direction."""
+
+    def __init__(self, proxy, client, server):
+        self.proxy, self.ends = proxy, {UP: (client, server), DOWN: (server, client)}
+        self.over = threading.Event()
+        for direction in (UP, DOWN):
+            threading.Thread(target=self.carry, args=(direction,), daemon=True).start()
+
+    def carry(self, direction):
+        source, target = self.ends[direction]
+        try:
+            while not self.over.is_set():
+                self.proxy.wait_open(direction, self.over)
+                data = source.recv(65536)
+                self.proxy.wait_open(direction, self.over)  # it may have closed meanwhile
+                if not data or self.over.is_set():
+                    break
+                self.proxy.pass_on(target, data)
+        except OSError:
+            pass
+        self.end()
+
+    def end(self, abruptly=False):
+        self.over.set()
+        for end in self.ends[UP]:
+            if abruptly:  # RST in place of FIN
+                try:
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                except OSError:
+                    pass
+            try:
+                end.shutdown(socket.SHUT_RDWR) if not abruptly else None
+            except OSError:
+                pass
+            end.close()
+
+
+class Proxy:
+    def __init__(self, targets):
+        """`targets`: {name: (host, port)}; `ports` tells where each is to be reached."""
+        self.lock = threading.Lock()
+        self.connections, self.listeners, self.ports = [], [], {}
+        self.refusing = False
+        self.closed = {UP: False, DOWN: False}
+        self.delay = 0.0        # seconds before what comes is passed on
+        self.slice = 0          # bytes in one send, 0: as they come
+        self.rate = 0           # bytes per second, 0: any
+        self.stopping = threading.Event()
+        for name, target in targets.items():
+            listener = socket.create_server(("127.0.0.1", 0))
+            self.listeners.append(listener)
+            self.ports[name] = listener.getsockname()[1]
+            threading.Thread(target=self.accept, args=(listener, target), daemon=True).start()
+
+    def accept(self, listener, target):
+        while not self.stopping.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            if self.refusing:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(target, timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.lock:
+                self.connections = [one for one in self.connections if not one.over.is_set()]
+                self.connections.append(Connection(self, client, server))
+
+    def wait_open(self, direction, over):
+        while self.closed[direction] and not over.is_set() and not self.stopping.is_set():
+            time.sleep(0.01)
+
+    def pass_on(self, target, data):
+        if self.delay:
+            time.sleep(self.delay)
+        if not self.slice:
+            target.sendall(data)
+        for at in range(0, len(data) if self.slice else 0, self.slice or 1):
+            target.sendall(data[at:at + self.slice])
+        if self.rate:
+            time.sleep(len(data) / self.rate)
+
+    def all(self):
+        with self.lock:
+            return [one for one in self.connections if not one.over.is_set()]
+
+    # --- faults ----------------------------------------------------------------------------
+    def cut(self):
+        """Every connection ends, none comes up."""
+        self.refusing = True
+        self.reset()
+
+    def black_hole(self, *directions):
+        """Nothing arrives any more that way (both, when none is named), and nobody hears of it."""
+        for direction in directions or (UP, DOWN):
+            self.closed[direction] = True
+
+    def reset(self):
+        """Every connection ends with RST; new ones may come up."""
+        for one in self.all():
+            one.end(abruptly=True)
+
+    def half_open(self):
+        """The clients' ends are gone, the servers hear nothing of it; new connections may come up."""
+        for one in self.all():
+            one.ends[UP] = (one.ends[UP][0], None)
+            held = one.ends[DOWN][0]
+            one.over.set()
+            try:
+                one.ends[UP][0].shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            self.listeners.append(held)  # open until the end
+
+    def mend(self):
+        """As new. What was held back goes on its way, as after retransmissions."""
+        self.closed = {UP: False, DOWN: False}
+        self.refusing = False
+        self.delay = self.slice = self.rate = 0
+
+    def stop(self):
+        self.stopping.set()
+        for one in self.all():
+            one.end()
+        for listener in self.listeners:
+            listener.close()
