@@ -345,9 +345,10 @@ void queue_results(struct queued *mail, const unsigned *at, const struct client_
 
 // -- time
 
-void queue_flush(struct queue *self)
+int queue_flush(struct queue *self)
 {
     claims_tell(self);
+    return claims_report(self);
 }
 
 static void try_due(struct queue *self, int64_t now)

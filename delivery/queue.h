@@ -85,8 +85,9 @@ void queue_begun(struct queued *mail, const unsigned *at, size_t count);
 void queue_results(struct queued *mail, const unsigned *at, const struct client_recipient *results,
                    size_t count, const char *hop);
 
-// At the end of each turn of the loop: tells outcomes.
-void queue_flush(struct queue *self);
+// At the end of each turn of the loop: tells outcomes, reports what is held. 1: a report is not at
+// its end, so a turn is to follow soon.
+int queue_flush(struct queue *self);
 // About every second: what is due, what could not be written, what has to move.
 void queue_tick(struct queue *self);
 

@@ -78,6 +78,8 @@ static void claim_remove(struct queue *self, struct claim *claim)
 {
     struct claim_key key = key_of(claim->ingress, &claim->id);
     table_remove(self->claims, key.bytes, sizeof(key.bytes));
+    if (self->reports[claim->ingress].next == claim)
+        self->reports[claim->ingress].next = claim->next;
     if (claim->next)
         claim->next->previous = claim->previous;
     if (claim->previous)
@@ -184,21 +186,21 @@ void claims_tell(struct queue *self)
     }
 }
 
-static int report_part(struct queue *self, const Postern__Hello *hello, Postern__Holding **list,
-                       size_t count, int last)
+static int send_part(struct queue *self, unsigned ingress, Postern__Holding **list, size_t count,
+                     int last)
 {
     Postern__Welcome welcome = POSTERN__WELCOME__INIT;
     welcome.stage = STAGE_DELIVERY;
     welcome.slot = self->slot;
     welcome.incarnation = self->incarnation;
-    welcome.to = hello->incarnation;
-    welcome.to_slot = hello->slot;
-    welcome.round = hello->round;
+    welcome.to = self->reports[ingress].incarnation;
+    welcome.to_slot = ingress;
+    welcome.round = self->reports[ingress].round;
     welcome.credit = self->credit;
     welcome.holding = list;
     welcome.n_holding = count;
     welcome.last = last;
-    return self->ops->send(self->io, hello->slot, BUS_WELCOME, &welcome.base);
+    return self->ops->send(self->io, ingress, BUS_WELCOME, &welcome.base);
 }
 
 static void holding_init(Postern__Holding *self, const struct claim *claim)
@@ -211,44 +213,62 @@ static void holding_init(Postern__Holding *self, const struct claim *claim)
         self->recipients[i] = claim->recipients[i].index;
 }
 
-// Says all that is held for that ingress. -1 when a part could not be sent: the next Hello asks
-// again.
-static int report(struct queue *self, const Postern__Hello *hello)
+static void tell_if_due(struct queue *self, struct claim *claim, int fresh, int64_t now)
+{
+    if (fresh || now - claim->told_ms > TELL_AGAIN_MS || now < claim->told_ms)
+        tell_later(self, claim);
+}
+
+// Says the next part of what is held for that ingress. What comes to be held meanwhile was given by
+// an ingress that knows of it. When a part cannot be sent, the next Hello asks for all again.
+static void report_part(struct queue *self, unsigned ingress)
 {
     Postern__Holding parts[REPORT_PART];
     Postern__Holding *list[REPORT_PART];
-    struct claim *claim = self->of_ingress[hello->slot];
-    int rc = 0, last = 0;
-    while (rc == 0 && !last) {
-        size_t count = 0;
-        for (; claim && count < REPORT_PART; claim = claim->next) {
-            list[count] = &parts[count];
-            holding_init(&parts[count++], claim);
-        }
-        last = !claim;
-        rc = report_part(self, hello, list, count, last);
-        for (size_t i = 0; i < count; i++)
-            free(parts[i].recipients);
+    struct report *report = &self->reports[ingress];
+    int64_t now = self->ops->now_ms(self->io);
+    size_t count = 0;
+    for (; report->next && count < REPORT_PART; report->next = report->next->next) {
+        list[count] = &parts[count];
+        holding_init(&parts[count++], report->next);
+        tell_if_due(self, report->next, report->fresh, now);
     }
-    return rc;
+    int last = !report->next;
+    int rc = send_part(self, ingress, list, count, last);
+    for (size_t i = 0; i < count; i++)
+        free(parts[i].recipients);
+    if (rc == 0 && last)
+        self->heard[ingress] = report->incarnation;
+    if (rc < 0 || last)
+        *report = (struct report){0};
+}
+
+int claims_report(struct queue *self)
+{
+    int more = 0;
+    for (unsigned ingress = 0; ingress < SLOT_MOST; ingress++) {
+        if (self->reports[ingress].incarnation != 0)
+            report_part(self, ingress);
+        more |= self->reports[ingress].incarnation != 0;
+    }
+    return more;
 }
 
 void queue_hello(struct queue *self, const Postern__Hello *hello)
 {
     if (hello->stage != STAGE_INGRESS || hello->slot >= SLOT_MOST || hello->incarnation == 0)
         return;
+    struct report *report = &self->reports[hello->slot];
+    if (report->incarnation == hello->incarnation)
+        return; // still at the answer to an earlier one
     int fresh = self->heard[hello->slot] != hello->incarnation;
     // From now on jobs of an older incarnation are dropped, whether or not the report gets through.
     if (fresh)
         self->heard[hello->slot] = 0;
     self->newest[hello->slot] = hello->incarnation;
-    if (report(self, hello) < 0)
-        return;
-    self->heard[hello->slot] = hello->incarnation;
-    int64_t now = self->ops->now_ms(self->io);
-    for (struct claim *claim = self->of_ingress[hello->slot]; claim; claim = claim->next)
-        if (fresh || now - claim->told_ms > TELL_AGAIN_MS || now < claim->told_ms)
-            tell_later(self, claim);
+    *report =
+        (struct report){hello->incarnation, hello->round, fresh, self->of_ingress[hello->slot]};
+    report_part(self, hello->slot);
 }
 
 void queue_acknowledged(struct queue *self, const Postern__OutcomeAck *ack)

@@ -93,6 +93,14 @@ typedef void written_fn(void *context, struct position where);
 struct writing;
 struct taking;
 
+// What is held for an ingress, on its way to it part by part.
+struct report {
+    uint64_t incarnation; // that asked for it, 0: none is under way
+    unsigned round;
+    int fresh;          // it has had none before
+    struct claim *next; // not yet said
+};
+
 struct queue {
     const struct queue_ops *ops;
     void *io;
@@ -111,6 +119,7 @@ struct queue {
     struct claim *of_ingress[SLOT_MOST];
     uint64_t newest[SLOT_MOST]; // incarnation of the last Hello: jobs of another are dropped
     uint64_t heard[SLOT_MOST];  // the same once it has its report, else 0
+    struct report reports[SLOT_MOST];
     struct claim *untold;
     struct writing *unwritten; // the journal would not take them yet
     struct taking *untaken;    // whose file could not be written yet
@@ -144,6 +153,7 @@ void claim_outcome(struct queue *self, unsigned ingress, const struct ulid *id, 
                    Postern__Disposition disposition, const char *reply, const char *hop,
                    struct keeping *keeping);
 void claims_tell(struct queue *self);
+int claims_report(struct queue *self); // the next part of each report under way; 1: more follows
 void claims_forget_gone(struct queue *self);
 
 // queue_record.c

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SECOND_MS = 1000, HEIRS_EVERY_S = 5, NODE_SLOT = 0 };
+enum { SOON_MS = 1, SECOND_MS = 1000, HEIRS_EVERY_S = 5, NODE_SLOT = 0 };
 
 struct stage_of_delivery {
     struct loop *loop;
@@ -32,6 +32,7 @@ struct stage_of_delivery {
     struct heir *heir;
     struct quarantine_days *days;
     struct timer *second;
+    struct timer *soon; // only makes the loop turn
     struct hook *hook;
     unsigned seconds;
     int draining;
@@ -280,11 +281,19 @@ static void second(void *context)
     heir_look(self->heir);
 }
 
+static void turn_again(void *context)
+{
+    (void)context; // on_turn follows
+}
+
 static void on_turn(void *context)
 {
     struct stage_of_delivery *self = context;
+    int more = 0;
     for (unsigned i = 0; i < self->count; i++)
-        queue_flush(self->holdings[i]->queue);
+        more |= queue_flush(self->holdings[i]->queue);
+    if (more && !timer_active(self->soon))
+        timer_start(self->soon, SOON_MS);
 }
 
 // -- life
@@ -333,6 +342,7 @@ struct stage_of_delivery *stage_new(struct loop *loop, const char *state, const 
     }
     self->second = timer_new(loop, second, self);
     timer_start(self->second, SECOND_MS);
+    self->soon = timer_new(loop, turn_again, self);
     self->hook = hook_new(loop, on_turn, self);
     return self;
 }
@@ -345,6 +355,7 @@ void stage_destroy(struct stage_of_delivery **self_pointer)
     heir_destroy(&self->heir);
     hook_destroy(&self->hook);
     timer_destroy(&self->second);
+    timer_destroy(&self->soon);
     deliverer_destroy(&self->deliverer);
     for (unsigned i = 0; i < self->count; i++)
         holding_destroy(&self->holdings[i]);

@@ -62,6 +62,55 @@ static void test_deferred_is_told_only_when_durable(void **state)
     world_destroy(world);
 }
 
+// The loop has others to serve between the parts; an acknowledgement may come there, too.
+static void test_a_long_report_leaves_in_parts(void **state)
+{
+    (void)state;
+    enum { MAILS = 1200, PART = 500 };
+    static const uint32_t one[] = {0};
+    struct world *world = world_new(2);
+    for (unsigned i = 0; i < MAILS; i++) {
+        struct ulid id = name((uint8_t)i);
+        id.bytes[14] = (uint8_t)(i >> 8);
+        world_job(world, &id, one, 1, POSTERN__ACTION__ACTION_ACCEPT);
+        world_result(world, RESULT_DELIVERED);
+    }
+    world->ingress_incarnation++; // the ingress died, and asks what is held for it
+    world->reported = 0;
+    world->outcome_count = 0;
+    Postern__Hello hello = POSTERN__HELLO__INIT;
+    hello.stage = STAGE_INGRESS;
+    hello.slot = WORLD_INGRESS;
+    hello.incarnation = world->ingress_incarnation;
+    hello.round = ++world->round;
+    queue_hello(world->queue, &hello);
+    assert_int_equal(world->holding_count, PART);
+    queue_hello(world->queue, &hello); // once more: it is being answered
+    assert_int_equal(world->holding_count, PART);
+    unsigned next = MAILS - 1 - PART; // the newest was said first
+    struct ulid gone = name((uint8_t)next);
+    gone.bytes[14] = (uint8_t)(next >> 8);
+    uint32_t recipient[] = {0};
+    Postern__OutcomeAck ack = POSTERN__OUTCOME_ACK__INIT;
+    ack.id = (ProtobufCBinaryData){ULID_SIZE, gone.bytes};
+    ack.delivery = WORLD_SLOT;
+    ack.ingress = WORLD_INGRESS;
+    ack.receiver = world->incarnation;
+    ack.recipients = recipient;
+    ack.n_recipients = 1;
+    queue_acknowledged(world->queue, &ack);
+    assert_int_equal(queue_flush(world->queue), 1);
+    assert_int_equal(world->holding_count, 2 * PART);
+    assert_int_equal(world->outcome_count, 0);
+    assert_int_equal(queue_flush(world->queue), 0);
+    assert_int_equal(world->holding_count, MAILS - 1);
+    assert_int_equal(world->reported, 1);
+    queue_flush(world->queue);
+    queue_flush(world->queue);
+    assert_int_equal(world->outcome_count, MAILS - 1);
+    world_destroy(world);
+}
+
 // One job, three fates: each recipient its own outcome.
 static void test_a_refusal_bounces(void **state)
 {
@@ -273,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delivered_leaves_no_record),
         cmocka_unit_test(test_deferred_is_told_only_when_durable),
+        cmocka_unit_test(test_a_long_report_leaves_in_parts),
         cmocka_unit_test(test_a_refusal_bounces),
         cmocka_unit_test(test_no_notification_about_the_null_sender_or_for_never),
         cmocka_unit_test(test_expired_mail_bounces),
