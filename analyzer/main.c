@@ -4,12 +4,15 @@
 // Sockets  run/analyzer/<slot> (PULL), pipes to ingresses and node.
 // Reads    node.conf, state/config/current, state/ingress/<slot>/journal and big (mapped).
 // Writes   nothing but its lock, state/analyzer/<slot>.
+// It reads hostile bytes, so before the first it goes into a sandbox (sandbox.h).
 //
 // With --one FILE it examines that file instead, without any socket (one.h).
 #include "analyzer/one.h"
+#include "analyzer/sandbox.h"
 #include "analyzer/stage.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/base/metrics.h"
 #include "core/base/process.h"
 #include "core/bus/socket.h"
 #include <errno.h>
@@ -51,6 +54,27 @@ static void terminate(void *context)
     timer_start(self->drain, DRAIN_CHECK_MS);
 }
 
+static void tell_sandbox(const char *label, int rc)
+{
+    metric_set(metric("analyzer_sandbox", label), rc == 0);
+    if (rc < 0)
+        log_warning("sandbox", "without=%s error=\"%s\"", label, strerror(errno));
+}
+
+// The threads that the bus starts after this are as confined as the loop.
+static void confine_files(const struct analyzer *self, const struct settings *settings)
+{
+    const struct process *process = &self->process;
+    const struct sandbox sandbox = {
+        // Charset modules and time zones are read when they are first needed.
+        .readable = {process->state, "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime",
+                     "/etc/ssl", "/proc/self", "/dev/urandom"},
+        .writable = {process->run, self->slot.path},
+        .memory_max = settings->analyzer_memory_max};
+    sandbox_limits(&sandbox, DESCRIPTORS);
+    tell_sandbox("part=\"files\"", sandbox_files(&sandbox));
+}
+
 static void open_stage(struct analyzer *self, struct settings *settings)
 {
     const struct process *process = &self->process;
@@ -59,6 +83,7 @@ static void open_stage(struct analyzer *self, struct settings *settings)
                 strerror(errno));
         exit(1);
     }
+    confine_files(self, settings);
     self->stage = stage_new(self->loop, process->state, process->run, process->conf.hostname,
                             &self->slot, settings);
     if (self->stage == NULL) {
@@ -66,6 +91,7 @@ static void open_stage(struct analyzer *self, struct settings *settings)
                 self->slot.number, process->state, strerror(errno));
         exit(1);
     }
+    tell_sandbox("part=\"calls\"", sandbox_calls());
     log_info("ready", "slot=%u", self->slot.number);
 }
 

@@ -3,10 +3,12 @@
 
 #include "analyzer/engine.h"
 #include "analyzer/explain.h"
+#include "analyzer/sandbox.h"
 #include "analyzer/verdict.h"
 #include "core/base/buffer.h"
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/nodeconf.h"
 #include "core/base/ulid.h"
@@ -17,7 +19,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { EXIT_FAILED = 1, EXIT_MISUSED = 2, RECIPIENTS_MOST = 1000, CHUNK = 64 << 10 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_MISUSED = 2,
+    RECIPIENTS_MOST = 1000,
+    CHUNK = 64 << 10,
+    DESCRIPTORS = 64
+};
 enum { FILE_MOST = 1 << 30 };
 
 struct one {
@@ -249,6 +257,15 @@ static int examine_file(struct one *self, const char *path)
     return 0;
 }
 
+// A sanitizer's build, or an old kernel, goes without.
+static void confine(const struct settings *settings)
+{
+    const struct sandbox sandbox = {.memory_max = settings->analyzer_memory_max};
+    sandbox_limits(&sandbox, DESCRIPTORS);
+    if (sandbox_files(&sandbox) < 0 || sandbox_calls() < 0)
+        log_debug("sandbox", "whole=no");
+}
+
 int one_main(int argc, char **argv)
 {
     struct one self = {0};
@@ -268,6 +285,7 @@ int one_main(int argc, char **argv)
     }
     self.loop = loop_new();
     self.engine = engine_new(self.loop, self.settings);
+    confine(self.settings);
     for (size_t i = 0; i < self.file_count; i++)
         if (examine_file(&self, self.files[i]) < 0)
             code = EXIT_FAILED;

@@ -256,6 +256,9 @@ static const struct schema_key analyzer_keys[] = {
     {.name = "header_bytes_max", .type = SCHEMA_SIZE, .fallback = 256 * KIB, .min = 8 * KIB,
      .max = 16 * MIB, .unit = "bytes",
      .about = "Size of the header of a message (552 beyond) or of one part."},
+    {.name = "memory_max", .type = SCHEMA_SIZE, .fallback = 4096 * MIB, .min = 1024 * MIB,
+     .max = 1048576 * MIB,
+     .about = "Address space of an analyzer; read when it starts."},
 };
 
 static const struct schema_key delivery_keys[] = {

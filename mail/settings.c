@@ -184,6 +184,7 @@ static void read_analyzer(struct settings *ret, const struct view *view)
     ret->parts_max = count_of(view, "parts_max");
     ret->headers_max = count_of(view, "headers_max");
     ret->header_bytes_max = size_of(view, "header_bytes_max");
+    ret->analyzer_memory_max = size_of(view, "memory_max");
 }
 
 static void read_delivery(struct settings *ret, const struct view *view)

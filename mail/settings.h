@@ -107,7 +107,7 @@ struct settings {
     // document `analyzer`
     unsigned check_timeout_ms, job_timeout_ms, analysis_wait_max_s;
     unsigned depth_max, parts_max, headers_max;
-    uint64_t header_bytes_max;
+    uint64_t header_bytes_max, analyzer_memory_max;
     // document `delivery`
     unsigned retry_first_s, retry_most_s, expire_s, delay_notice_s;
     double retry_factor;

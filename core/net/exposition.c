@@ -21,6 +21,7 @@ static const struct {
     const char *name, *help;
 } helps[] = {
     {"analysis_wait_ms", "Age of the oldest mail that waits for its verdict, milliseconds."},
+    {"analyzer_sandbox", "1: the analyzer gave up what it needs not, by part (files, calls)."},
     {"analyzer_jobs", "Messages being examined."},
     {"build_info", "Version of this process."},
     {"checks_total", "Checks executed."},

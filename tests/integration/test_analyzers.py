@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Analyzers that come and go, and messages that kill or hang whoever examines them."""
 
+import os
+import re
+import urllib.request
+
 import pytest
 
 from tests.lib.gateway import BUILD, Gateway
@@ -48,3 +52,28 @@ def test_analyzers_that_leave_under_load_finish_what_they_hold():
         settle(gateway, record).assert_nothing_lost()
         eventually(lambda: len(gateway.pids("analyzer")) == 1, 20, "one analyzer to stay")
         assert not gateway.ask("quarantine", "list")
+
+
+def status_of_process(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def is_sanitized():
+    return b"__asan_init" in (BUILD / "bin" / "postern-analyzer").read_bytes()
+
+
+def test_an_analyzer_sits_in_its_sandbox_with_all_its_threads_and_says_so(gateway):
+    mail = fresh_mail()
+    assert send_mail(gateway.port, mail)[0] == 250
+    gateway.wait_disposition(mail, "delivered")
+    confined = 0 if is_sanitized() else 1
+    for pid in gateway.pids("analyzer"):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            status = status_of_process(f"{pid}/task/{thread}")
+            assert (status["Seccomp"], status["NoNewPrivs"]) == (str(2 * confined), str(confined))
+    def said():
+        text = urllib.request.urlopen(f"http://127.0.0.1:{gateway.metrics_port}/metrics", timeout=5).read().decode()
+        told = re.findall(r'^postern_analyzer_sandbox\{([^}]*part="calls"[^}]*)\} (\d)', text, re.M)
+        return len(told) == len(gateway.pids("analyzer")) and {value for _, value in told} == {str(confined)}
+    eventually(said, 10, "each analyzer's word")
