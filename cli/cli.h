@@ -18,7 +18,7 @@ struct cli {
 typedef int command_fn(struct cli *self, int argc, char **argv);
 command_fn command_status, command_messages, command_events, command_config, command_quarantine,
     command_queue, command_node, command_subscriber, command_verify, command_keygen,
-    command_analyze;
+    command_token, command_join, command_analyze;
 
 // Takes the command's options and those that every command has (--json, --run, --socket, --help).
 // 0; or -1: the command ends with *ret_code.

@@ -65,6 +65,14 @@ static const struct {
      "usage: postern verify                 compares them; exit 0: equal, 1: not, 2: not compared\n"
      "What differs for a moment only, since events are under way, is looked at again for 10 "
      "s.\n" COMMON},
+    {"token", command_token, "lets one new node in",
+     "usage: postern token create [--role worker|master] [--name N] [--expires 1h]\n"
+     "prints the token as its last line; it is good for one node, and for this master's "
+     "life.\n" COMMON},
+    {"join", command_join, "makes this machine a node of a cluster",
+     "usage: postern join -|@FILE|TOKEN [--name N] [--site S] [--smtp HOST:PORT]\n"
+     "                    [--https HOST:PORT] [--config FILE] [--state FOLDER] [--run FOLDER]\n"
+     "The token comes from `postern token create` on a master; - reads it from standard input.\n"},
     {"keygen", command_keygen, "makes a node's key pair",
      "usage: postern keygen FILE           writes the pair, prints the public key\n"},
     {"analyze", command_analyze, "examines one message, without any server",

@@ -355,6 +355,11 @@ static const struct schema_key node_keys[] = {
      .about = "Its deliveries."},
 };
 
+static const struct schema_key cluster_keys[] = {
+    {.name = "id", .type = SCHEMA_TEXT, .min = 1, .max = 63, .form = form_base64url,
+     .about = "Made by the first master: tokens and commands of another cluster are told by it."},
+};
+
 static const struct schema_key revoked_keys[] = {
     {.name = "node", .type = SCHEMA_TEXT, .max = 63, .form = form_one_line,
      .about = "Whose key it was."},
@@ -373,6 +378,7 @@ const struct schema_kind schema_kinds[] = {
     {"redis", 0, "State that workers share.", KEYS(redis_keys)},
     {"stages", 0, "How many processes a worker runs.", KEYS(stages_keys)},
     {"quarantine", 0, "Keeping quarantined mail.", KEYS(quarantine_keys)},
+    {"cluster", 0, "The cluster itself.", KEYS(cluster_keys)},
     {"node", 1, "One node.", KEYS(node_keys)},
     {"revoked", 1, "A key that is never let in again, by its 32 bytes in hexadecimal.",
      KEYS(revoked_keys)},
@@ -401,5 +407,6 @@ const struct schema_key *schema_key_of(const struct schema_kind *kind, const cha
 
 int schema_is_membership(const char *document)
 {
-    return strncmp(document, "node/", 5) == 0 || strncmp(document, "revoked/", 8) == 0;
+    return strncmp(document, "node/", 5) == 0 || strncmp(document, "revoked/", 8) == 0 ||
+           strcmp(document, "cluster") == 0;
 }

@@ -33,6 +33,7 @@ const struct route api_routes[] = {
     {"GET", "/nodes", get_nodes},
     {"POST", "/nodes", post_node},
     {"DELETE", "/nodes/", delete_node},
+    {"POST", "/tokens", post_token},
     {"GET", "/queue", get_queue},
     {"GET", "/queue/", get_queued},
     {"POST", "/queue", post_queue},

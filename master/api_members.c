@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/api_internal.h"
+#include "master/door.h"
 #include "master/member_changes.h"
+#include <openssl/crypto.h>
+#include <stdlib.h>
+#include <string.h>
 
 static void answer(struct change *change, unsigned status)
 {
@@ -54,4 +58,43 @@ void delete_node(struct api *self, struct request *request, const char *rest)
         api_call(self, request, start_remove, arguments);
     else
         request_refuse(request, 400, "this is no name");
+}
+
+// -- tokens
+
+enum { LIFETIME_S = 3600, LIFETIME_MOST_S = 7 * 24 * 3600 };
+
+static void answer_token(struct call *call)
+{
+    const json_t *lifetime = json_object_get(call->arguments, "lifetime_s");
+    const char *role = call_text(call, "role");
+    int64_t lifetime_s = lifetime ? json_integer_value(lifetime) : LIFETIME_S;
+    char error[256];
+    if (*role && role_of(role) != ROLE_WORKER && role_of(role) != ROLE_MASTER) {
+        call_refuse(call, 422, "role: give worker or master");
+        return;
+    }
+    if (lifetime_s < 1 || lifetime_s > LIFETIME_MOST_S) {
+        call_refuse(call, 422, "lifetime_s: give 1 to 604800 seconds");
+        return;
+    }
+    char *token =
+        door_token(call->api->master->door, *role ? (enum role)role_of(role) : ROLE_WORKER,
+                   call_text(call, "name"), lifetime_s, error, sizeof(error));
+    if (!token) {
+        call_refuse(call, 503, error);
+        return;
+    }
+    call_answer(call, 201,
+                json_pack("{s:s, s:I}", "token", token, "lifetime_s", (json_int_t)lifetime_s));
+    OPENSSL_cleanse(token, strlen(token));
+    free(token);
+}
+
+void post_token(struct api *self, struct request *request, const char *rest)
+{
+    (void)rest;
+    json_t *body = body_object(request, 1);
+    if (body)
+        api_call(self, request, answer_token, body);
 }

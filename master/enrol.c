@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/enrol.h"
 #include "core/base/log.h"
+#include "core/base/random.h"
 #include "core/base/z85.h"
 #include "core/bus/zap.h"
+#include "mail/schema.h"
 #include "master/change.h"
 #include "master/cluster.h"
 #include "master/intake.h"
@@ -70,38 +72,25 @@ static int move_old_members(struct writer_databases *databases, char *ret_error,
 
 // -- the master's own document
 
-// What is bound to every address is reached by the host's name.
-static json_t *address_of(const struct nodeconf *conf, const char *bound)
-{
-    static const char *const all[] = {"tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:"};
-    char text[128];
-    for (size_t i = 0; i < ARRAY_LENGTH(all); i++) {
-        size_t size = strlen(all[i]);
-        if (strncmp(bound, all[i], size) != 0)
-            continue;
-        snprintf(text, sizeof(text), "tcp://%.100s:%.6s", conf->hostname, bound + size);
-        return json_string(text);
-    }
-    return json_string(bound);
-}
-
 static json_t *own_body(const struct master *master, const json_t *before)
 {
     const struct nodeconf *conf = master->conf;
     const struct {
         const char *key, *bound;
     } addresses[] = {
-        {"control", conf->bind_control},
-        {"publish", conf->bind_publish},
-        {"events", conf->bind_events},
-        {"public", conf->bind_public},
+        {"control", conf->bind_control}, {"publish", conf->bind_publish},
+        {"events", conf->bind_events},   {"public", conf->bind_public},
+        {"enrol", conf->bind_enrol},
     };
     json_t *body = before ? json_copy((json_t *)before) : json_object();
     json_object_set_new(body, "role", json_string("master"));
     json_object_set_new(body, "key", json_string(master->keys.public_key));
-    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++)
-        if (*addresses[i].bound)
-            json_object_set_new(body, addresses[i].key, address_of(conf, addresses[i].bound));
+    for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
+        char reached[128];
+        nodeconf_reach(conf, addresses[i].bound, reached);
+        if (*reached)
+            json_object_set_new(body, addresses[i].key, json_string(reached));
+    }
     return body;
 }
 
@@ -111,8 +100,14 @@ static json_t *make_own(struct change *self, const json_t *documents)
     char document[DOCUMENT_SIZE];
     snprintf(document, sizeof(document), "node/%s", self->master->conf->name);
     snprintf(self->comment, sizeof(self->comment), "%s enters itself", self->master->conf->name);
-    return json_pack("{s:o}", document,
-                     own_body(self->master, json_object_get(documents, document)));
+    json_t *changes =
+        json_pack("{s:o}", document, own_body(self->master, json_object_get(documents, document)));
+    if (!schema_text(json_object_get(documents, "cluster"), "id")) {
+        char id[17];
+        snprintf(id, sizeof(id), "%016llx", (unsigned long long)random_u64());
+        json_object_set_new(changes, "cluster", json_pack("{s:s}", "id", id));
+    }
+    return changes;
 }
 
 static void own_entered(struct change *self)

@@ -5,6 +5,7 @@
 #include "core/base/metrics.h"
 #include "core/base/unpack.h"
 #include "master/commands.h"
+#include "master/door.h"
 #include "master/membership.h"
 #include "master/orders.h"
 #include "master/peer.h"
@@ -341,7 +342,9 @@ void intake_control(void *context, const char *key, enum control_type type, cons
 {
     struct master *master = context;
     struct member *member = sender_of(master, key, type);
-    if (member && member->role == ROLE_WORKER)
+    if (member && type == CONTROL_JOIN_KNOCK)
+        door_knocked(master, member);
+    else if (member && member->role == ROLE_WORKER)
         on_worker(master, member, type, data, size);
     else if (member)
         peer_asked(master->peer, member, type, data, size);

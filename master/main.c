@@ -3,15 +3,17 @@
 // and directs the nodes.
 //
 // Sockets: ROUTER control, PUB configuration, SUB events, PUB public stream (all CURVE, members
-// only), run/api.sock (/api/v1), and plain HTTP for the probes.
-// Reads:   node.conf, keys/node.key.
-// Writes:  state/master/lock, cluster.db (members, configuration, orders), messages/ (the record).
+// only), while a token lives ROUTER enrolment (CURVE, any key), run/api.sock (/api/v1), and plain
+// HTTP for the probes.
+// Reads:   node.conf, keys/node.key (--join TOKEN makes both, with a word to the other master).
+// Writes:  state/master/lock, cluster.db (configuration, orders), messages/ (the record).
 // Threads: the loop, the store's writer, libmicrohttpd's (one for each of its two sockets), the
 // log's.
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/process.h"
+#include "core/bus/join.h"
 #include "master/master.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +63,7 @@ int main(int argc, char **argv)
     struct process process;
     struct master master = {0};
     char error[1024];
+    join_first("postern-master", "master", &argc, argv);
     process_start(&process, "postern-master", &argc, argv);
     process_limit_descriptors(4096);
     umask(0027);

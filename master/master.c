@@ -9,6 +9,7 @@
 #include "master/commands.h"
 #include "master/compare.h"
 #include "master/damage.h"
+#include "master/door.h"
 #include "master/enrol.h"
 #include "master/intake.h"
 #include "master/membership.h"
@@ -122,6 +123,7 @@ static void tick(void *context)
         membership_tick(self);
         enrol_tick(self);
         public_stream_tick(self->public);
+        door_tick(self->door);
         api_committed(self->api);
     }
     if (self->ticks % ANNOUNCE_TICKS == 0)
@@ -135,6 +137,7 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     char error[REASON];
     self->commands = commands_new(self);
     self->orders = orders_new(self);
+    self->door = door_new(self);
     if (open_sockets(self, &failure) < 0 || open_store(self, &failure) < 0)
         return -1;
     self->peer = peer_new(self);
@@ -158,6 +161,7 @@ void master_close(struct master *self)
     api_destroy(&self->api);
     peer_destroy(&self->peer);
     public_stream_destroy(&self->public);
+    door_destroy(&self->door);
     stream_destroy(&self->events);
     stream_destroy(&self->config);
     control_destroy(&self->control);

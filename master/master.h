@@ -12,6 +12,7 @@ struct api;
 struct commands;
 struct control;
 struct compare;
+struct door;
 struct loop;
 struct orders;
 struct peer;
@@ -43,6 +44,7 @@ struct master {
     struct peer *peer;
     struct compare *compares[COMPARES_MOST]; // under way; NULL: none
     struct repair *repair;
+    struct door *door;
     struct api *api;
     struct timer *timer;
     unsigned ticks;

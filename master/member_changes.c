@@ -5,6 +5,7 @@
 #include "core/bus/keys.h"
 #include "mail/nodes.h"
 #include "mail/schema.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,7 +51,8 @@ static const char *clash(const struct settings_node *node, const char *name, con
     return NULL;
 }
 
-const char *member_objection(const json_t *documents, const char *name, const char *key)
+// A reason to refuse; NULL: the name and the key are free.
+static const char *objection_to(const json_t *documents, const char *name, const char *key)
 {
     size_t count;
     const char *objection = NULL;
@@ -93,7 +95,7 @@ json_t *member_add(struct change *self, const json_t *documents)
     refuse_form(self, name, key, role);
     if (self->status)
         return NULL;
-    const char *objection = member_objection(documents, name, key);
+    const char *objection = objection_to(documents, name, key);
     if (objection)
         return change_refuse(self, 409, "%s", objection);
     // Its site may have been written down before it came.
@@ -105,6 +107,85 @@ json_t *member_add(struct change *self, const json_t *documents)
     snprintf(self->comment, sizeof(self->comment), "node %s joins", name);
     return json_pack("{s:o}", document, after);
 }
+
+// -- by token
+
+// What may be a name: the rest becomes '-'.
+static void make_name(const char *wish, char ret[SCHEMA_NODE_NAME_MOST + 1])
+{
+    size_t size = 0;
+    for (; *wish && size < SCHEMA_NODE_NAME_MOST - 4; wish++) {
+        char letter = (char)tolower((unsigned char)*wish);
+        int good = strchr("abcdefghijklmnopqrstuvwxyz0123456789-_", letter) != NULL;
+        ret[size++] = good ? letter : '-';
+    }
+    ret[size] = 0;
+    if (size == 0)
+        snprintf(ret, SCHEMA_NODE_NAME_MOST + 1, "node");
+}
+
+static int is_free(const struct settings_node *nodes, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(nodes[i].name, name) == 0 || has_been(&nodes[i], name))
+            return 0;
+    return 1;
+}
+
+static json_t *join_as(struct change *self, const json_t *documents,
+                       const struct settings_node *nodes, size_t count)
+{
+    char wish[SCHEMA_NODE_NAME_MOST + 1], name[SCHEMA_NODE_NAME_MOST + 8], document[DOCUMENT_SIZE];
+    make_name(change_text(self, "name"), wish);
+    snprintf(name, sizeof(name), "%s", wish);
+    for (unsigned number = 2; !is_free(nodes, count, name); number++)
+        snprintf(name, sizeof(name), "%s-%u", wish, number);
+    const json_t *body = body_of(documents, name);
+    json_t *after = body ? json_copy((json_t *)body) : json_object();
+    json_object_update(after, json_object_get(self->arguments, "says"));
+    json_object_set(after, "role", json_object_get(self->arguments, "role"));
+    json_object_set(after, "key", json_object_get(self->arguments, "key"));
+    json_object_set_new(self->arguments, "given", json_string(name));
+    document_of(name, document);
+    snprintf(self->comment, sizeof(self->comment), "node %.63s joins by token", name);
+    return json_pack("{s:o}", document, after);
+}
+
+static unsigned masters_among(const struct settings_node *nodes, size_t count)
+{
+    unsigned masters = 0;
+    for (size_t i = 0; i < count; i++)
+        masters += nodes[i].role == ROLE_MASTER && !nodes[i].is_revoked;
+    return masters;
+}
+
+json_t *member_join(struct change *self, const json_t *documents)
+{
+    size_t count;
+    json_t *changes = NULL;
+    const char *key = change_text(self, "key");
+    int is_master = strcmp(change_text(self, "role"), role_name(ROLE_MASTER)) == 0;
+    struct settings_node *nodes = nodes_read(documents, 1, &count);
+    size_t own = 0;
+    while (own < count && strcmp(nodes[own].key, key) != 0)
+        own++;
+    if (nodes_revoked(documents, key)) {
+        change_refuse(self, 409, "this node's key was revoked; remove its keys and join again");
+    } else if (own < count) {
+        json_object_set_new(self->arguments, "given", json_string(nodes[own].name));
+        changes = json_object();
+    } else if (count >= MEMBERS_MOST) {
+        change_refuse(self, 409, "the cluster is full");
+    } else if (is_master && masters_among(nodes, count) >= MASTERS_MOST) {
+        change_refuse(self, 409, "the cluster has two masters; remove one first");
+    } else {
+        changes = join_as(self, documents, nodes, count);
+    }
+    nodes_free(nodes, count);
+    return changes;
+}
+
+// -- out again
 
 // Adds revoked/<key> for a key of the member.
 static void revoke(json_t *changes, const char *name, const char *key)

@@ -7,5 +7,7 @@
 
 change_make_fn member_add;    // key, role
 change_make_fn member_remove; // its key is revoked
-// For others that make members: a message to refuse with, NULL: the name and the key are free.
-const char *member_objection(const json_t *documents, const char *name, const char *key);
+// A node that proved a token: key, role, `says` (a master's addresses); `name` is what it would
+// like to be called, numbered if taken. Sets `given`. Asked again by the same key it changes
+// nothing.
+change_make_fn member_join;

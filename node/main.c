@@ -4,12 +4,14 @@
 //
 // Sockets  to each master DEALER control, PUB events, SUB announcements (CURVE); run/node/0 (PULL)
 //          and pipes to the stages; SMTP, bound for the ingresses; HTTP on loopback for the probes.
-// Reads    node.conf, keys/node.key, state/quarantine/<day>/<id>, the locks of the slots.
-// Writes   state/node/0 (lock, outbox in journal/), state/config/current, run/node/stages.
-// Threads  the loop, the outbox's disk thread, libmicrohttpd's, the log's.
+// Reads    node.conf, keys/node.key (with --join TOKEN made first, with a word to the masters),
+// state/quarantine/<day>/<id>, the locks of the slots. Writes   state/node/0 (lock, outbox in
+// journal/), state/config/current, run/node/stages. Threads  the loop, the outbox's disk thread,
+// libmicrohttpd's, the log's.
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/bus/join.h"
 #include "core/bus/socket.h"
 #include "node/node.h"
 
@@ -72,6 +74,7 @@ int main(int argc, char **argv)
 {
     static struct node self;
     char error[512];
+    join_first("postern-node", "worker", &argc, argv);
     process_start(&self.process, "postern-node", &argc, argv);
     process_limit_descriptors(DESCRIPTORS);
     take_slot(&self);

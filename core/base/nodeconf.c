@@ -44,6 +44,7 @@ static const struct key keys[] = {
     {"run", KIND_FOLDER, KEY(run)},          {"keys", KIND_FOLDER, KEY(keys)},
     {"smtps", KIND_ADDRESS, KEY(smtps)},     {"hostname", KIND_HOST, KEY(hostname)},
     {"metrics", KIND_ADDRESS, KEY(metrics)}, {"log-level", KIND_LEVEL, KEY(log_level)},
+    {"https", KIND_ADDRESS, KEY(https)},
 };
 
 static const struct key master_keys[] = {
@@ -55,10 +56,9 @@ static const struct key master_keys[] = {
 };
 
 static const struct key bind_keys[] = {
-    {"control", KIND_ENDPOINT, KEY(bind_control)},
-    {"publish", KIND_ENDPOINT, KEY(bind_publish)},
-    {"events", KIND_ENDPOINT, KEY(bind_events)},
-    {"public", KIND_ENDPOINT, KEY(bind_public)},
+    {"control", KIND_ENDPOINT, KEY(bind_control)}, {"publish", KIND_ENDPOINT, KEY(bind_publish)},
+    {"events", KIND_ENDPOINT, KEY(bind_events)},   {"public", KIND_ENDPOINT, KEY(bind_public)},
+    {"enrol", KIND_ENDPOINT, KEY(bind_enrol)},
 };
 
 struct reading {
@@ -258,6 +258,7 @@ static void fill_defaults(struct nodeconf *conf)
     fall_back(conf->bind_publish, sizeof(conf->bind_publish), "tcp://*:7702");
     fall_back(conf->bind_events, sizeof(conf->bind_events), "tcp://*:7703");
     fall_back(conf->bind_public, sizeof(conf->bind_public), "tcp://*:7704");
+    fall_back(conf->bind_enrol, sizeof(conf->bind_enrol), "tcp://*:7700");
 }
 
 static int check_folders(const struct reading *reading, struct nodeconf *conf)
@@ -293,6 +294,19 @@ static zconfig_t *parse(const struct reading *reading)
     return root;
 }
 
+static int complete(const struct reading *reading, struct nodeconf *conf, const char *state,
+                    const char *run, struct nodeconf *ret)
+{
+    if (override_folder(reading, conf->state, sizeof(conf->state), "--state", state,
+                        "/var/lib/postern") < 0 ||
+        override_folder(reading, conf->run, sizeof(conf->run), "--run", run, "/run/postern") < 0 ||
+        check_folders(reading, conf) < 0)
+        return -1;
+    fill_defaults(conf);
+    *ret = *conf;
+    return 0;
+}
+
 int nodeconf_read(struct nodeconf *ret, const char *path, const char *state, const char *run,
                   char *ret_error, size_t error_size)
 {
@@ -304,13 +318,14 @@ int nodeconf_read(struct nodeconf *ret, const char *path, const char *state, con
         return -1;
     int result = read_root(&reading, root, &conf);
     zconfig_destroy(&root);
-    if (result < 0 ||
-        override_folder(&reading, conf.state, sizeof(conf.state), "--state", state,
-                        "/var/lib/postern") < 0 ||
-        override_folder(&reading, conf.run, sizeof(conf.run), "--run", run, "/run/postern") < 0 ||
-        check_folders(&reading, &conf) < 0)
-        return -1;
-    fill_defaults(&conf);
-    *ret = conf;
-    return 0;
+    return result < 0 ? -1 : complete(&reading, &conf, state, run, ret);
+}
+
+int nodeconf_default(struct nodeconf *ret, const char *role, const char *state, const char *run,
+                     char *ret_error, size_t error_size)
+{
+    const struct reading reading = {"node.conf", ret_error, error_size};
+    struct nodeconf conf = {.name = ""};
+    snprintf(conf.role, sizeof(conf.role), "%s", role);
+    return complete(&reading, &conf, state, run, ret);
 }

@@ -22,7 +22,8 @@
 //         publish = tcp://*:7702
 //         events = tcp://*:7703
 //         public = tcp://*:7704
-// Others: state, run, keys (folders), log-level (debug, info, warning, error).
+//         enrol = tcp://*:7700
+// Others: https, state, run, keys (folders), log-level (debug, info, warning, error).
 #include "core/base/base.h"
 
 enum { MASTERS_MOST = 2 };
@@ -50,7 +51,8 @@ struct nodeconf {
     struct master_address masters[MASTERS_MOST];
     unsigned master_count;
     // a master's own
-    char bind_control[64], bind_publish[64], bind_events[64], bind_public[64];
+    char bind_control[64], bind_publish[64], bind_events[64], bind_public[64], bind_enrol[64];
+    char https[64];         // host:port of the node's own console, empty: none
     char log_level[16];
 };
 
@@ -58,3 +60,11 @@ struct nodeconf {
 // names file, line or key and the mend. Socket paths that would pass 107 bytes are refused here.
 NODISCARD int nodeconf_read(struct nodeconf *ret, const char *path, const char *state, const char *run,
                             char *ret_error, size_t error_size);
+
+// What stands in a node.conf that is not there yet.
+NODISCARD int nodeconf_default(struct nodeconf *ret, const char *role, const char *state, const char *run,
+                               char *ret_error, size_t error_size);
+// Writes it anew, durably, its folder too; comments go. -1 with errno.
+NODISCARD int nodeconf_write(const struct nodeconf *self, const char *path);
+// Where others reach what is bound: the host's name for an address that means all of them.
+void nodeconf_reach(const struct nodeconf *self, const char *bound, char ret[128]);

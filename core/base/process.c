@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { EXIT_USAGE = 2 };
 
@@ -129,11 +130,24 @@ static void forbid_dumps(void)
         abort();
 }
 
+const char *process_config_path(const char *config, const char *state, char ret[256])
+{
+    static const char usual[] = "/etc/postern/node.conf";
+    if (config)
+        return config;
+    snprintf(ret, 256, "%s/node.conf", state ? state : "/var/lib/postern");
+    int is_usual = access(usual, F_OK) == 0 ||
+                   (access(ret, F_OK) < 0 && (access("/etc/postern", W_OK) == 0 ||
+                                              (errno == ENOENT && access("/etc", W_OK) == 0)));
+    return is_usual ? usual : ret;
+}
+
 void process_start(struct process *self, const char *name, int *argc, char **argv)
 {
     *self = (struct process){.name = name, .slot = -1, .inherited_fd = -1};
     const struct options given = parse_options(name, argc, argv);
-    self->config_path = given.config ? given.config : "/etc/postern/node.conf";
+    static char config_path[256];
+    self->config_path = process_config_path(given.config, given.state, config_path);
     read_numbers(self, &given);
     forbid_dumps();
     signal(SIGPIPE, SIG_IGN);

@@ -17,6 +17,9 @@ struct process {
     struct nodeconf conf;
 };
 
+// Where node.conf is: as --config says, else /etc/postern/node.conf, else, where that is not and cannot be
+// made, node.conf in the state folder.
+const char *process_config_path(const char *config, const char *state, char ret[256]);
 // Parses the common options (leaving the rest in argv, argc updated), reads node.conf, starts the log.
 // On an error prints it and exits 2.
 void process_start(struct process *self, const char *name, int *argc, char **argv);

@@ -12,7 +12,13 @@
 
 // A server lets strangers make it hold that much before it knows them: little. A client chose its
 // server.
-enum { SERVER_TAKES = 1 << 20, CLIENT_TAKES = 16 << 20, HIGH_WATER = 256, ROUTING_ID_MOST = 255 };
+enum {
+    JOINS_TAKE = 4 << 10,
+    SERVER_TAKES = 1 << 20,
+    CLIENT_TAKES = 16 << 20,
+    HIGH_WATER = 256,
+    ROUTING_ID_MOST = 255
+};
 
 // Where a key was last heard from. libzmq makes up the id, or the peer does: it names a way, not a
 // peer.
@@ -27,6 +33,7 @@ struct control {
     void *context;
     char *server_key;     // of a client's server
     struct table *routes; // a server's, by key
+    const char *address;  // of whose message is being handled
     void (*session)(void *context);
     void *session_context;
 };
@@ -74,6 +81,7 @@ static void on_server_message(void *context, zmq_msg_t *parts, size_t count)
     if (!key || !*key)
         return;
     remember_route(self, key, &parts[0]);
+    self->address = zmq_msg_gets(&parts[1], "Peer-Address");
     self->fn(self->context, key, body.type, body.data, body.size);
 }
 
@@ -127,6 +135,24 @@ struct control *control_serve(struct loop *loop, const char *endpoint,
                                      .message_most = SERVER_TAKES,
                                      .high_water = HIGH_WATER};
     return control_new(loop, &options, fn, context);
+}
+
+struct control *control_serve_joins(struct loop *loop, const char *endpoint,
+                                    const struct curve_keys *keys, control_fn *fn, void *context)
+{
+    struct socket_options options = {.kind = SOCKET_ROUTER,
+                                     .bind = 1,
+                                     .endpoint = endpoint,
+                                     .keys = keys,
+                                     .zap_domain = ZAP_ENROL,
+                                     .message_most = JOINS_TAKE,
+                                     .high_water = HIGH_WATER};
+    return control_new(loop, &options, fn, context);
+}
+
+const char *control_address(const struct control *self)
+{
+    return self->address ? self->address : "";
 }
 
 struct control *control_connect(struct loop *loop, const char *endpoint,

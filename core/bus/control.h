@@ -31,6 +31,9 @@ enum control_type {
     CONTROL_PEER_RANGES = 42,
     CONTROL_PEER_ROWS = 43,
     CONTROL_PEER_EVENTS = 44,
+    CONTROL_JOIN_PROOF = 64, // on port 7700 only
+    CONTROL_JOIN_ANSWER = 65,
+    CONTROL_JOIN_KNOCK = 66,
 };
 
 // Server side (master): `key` is the peer's CURVE key. Client side (node): `key` is the server's.
@@ -40,6 +43,11 @@ typedef void control_fn(void *context, const char *key, enum control_type type, 
 // ROUTER at `endpoint`, zap domain "control". NULL with errno.
 struct control *control_serve(struct loop *loop, const char *endpoint,
                               const struct curve_keys *keys, control_fn *fn, void *context);
+// ROUTER for those who would join: zap domain "enrol", messages of at most 4 KiB.
+struct control *control_serve_joins(struct loop *loop, const char *endpoint,
+                                    const struct curve_keys *keys, control_fn *fn, void *context);
+// During a server's callback: from which address the message came. "": it is not known.
+const char *control_address(const struct control *self);
 // DEALER to a master; reconnects for ever; re-creates the socket when the monitor says that a
 // handshake failed for good.
 struct control *control_connect(struct loop *loop, const char *endpoint,

@@ -42,6 +42,8 @@ static const struct row {
     {CONTROL_PEER_RANGES, MASTER_TO_MASTER},
     {CONTROL_PEER_ROWS, MASTER_TO_MASTER},
     {CONTROL_PEER_EVENTS, MASTER_TO_MASTER},
+    {CONTROL_JOIN_ANSWER, MASTER_TO_WORKER | MASTER_TO_MASTER},
+    {CONTROL_JOIN_KNOCK, WORKER_TO_MASTER | MASTER_TO_MASTER},
 };
 
 int role_may_send(enum role from, enum role to, unsigned type)

@@ -44,7 +44,11 @@ static size_t entry_name(struct span domain, const char *key, char ret[DOMAIN_MO
 static const char *judge(const struct zap *self, struct span domain, const char *key)
 {
     char name[DOMAIN_MOST + KEY_LENGTH];
-    if (curve_key_published(key) || table_get(self->revoked, key, KEY_LENGTH))
+    if (curve_key_published(key))
+        return "400";
+    if (span_equal(domain, span_of(ZAP_ENROL)))
+        return "200"; // who may join the token says; a revoked key is told why it may not
+    if (table_get(self->revoked, key, KEY_LENGTH))
         return "400";
     size_t size = entry_name(domain, key, name);
     if (!self->ready || size == 0 || !table_get(self->allowed, name, size))

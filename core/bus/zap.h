@@ -10,6 +10,7 @@
 #define ZAP_EVENTS "events"   // SUB of stream_subscribe, bound
 #define ZAP_CONFIG "config"   // PUB of stream_publish, bound
 #define ZAP_PUBLIC "public"   // PUB of public_socket_bind
+#define ZAP_ENROL "enrol"     // ROUTER of control_serve_joins: any key may connect
 
 struct loop;
 struct zap;
@@ -17,7 +18,7 @@ struct zap *zap_new(struct loop *loop); // binds inproc://zeromq.zap.01 in socke
 void zap_destroy(struct zap **self);
 void zap_ready(struct zap *self); // before: 300 for everybody but the revoked
 void zap_allow(struct zap *self, const char *domain, const char *key);
-// Final, in every domain. Sessions that live go on until their socket is bound anew.
+// Final, in every domain but ZAP_ENROL. Sessions that live go on until their socket is bound anew.
 void zap_revoke(struct zap *self, const char *key);
 void zap_clear(struct zap *self); // forgets all that was allowed; revoked keys stay
 // How many handshakes were not answered 200.

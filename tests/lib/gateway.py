@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 from tests.lib import daemons
@@ -33,9 +34,10 @@ class Gateway:
                  worker_state=None):
         self.home = Path(tempfile.mkdtemp(prefix="pt-", dir=os.environ.get("POSTERN_TEST_FOLDER", "/tmp")))
         self.worker_state = Path(worker_state or self.home / "worker/state")
-        ports = free_ports(8)
+        ports = free_ports(9)
         self.port, self.metrics_port, self.master_metrics_port = ports[0], ports[6], ports[7]
         self.cluster_ports = ports[2:6]
+        self.enrol_port = ports[8]
         self.inbox = Inbox(self.home / "inbox", ports[1])
         self.inbox.folder.mkdir()
         self.documents = self.default_documents()
@@ -148,7 +150,7 @@ class Gateway:
             f"state = {self.home}/master/state", f"run = {self.home}/run/master", f"keys = {self.home}/master/keys",
             f"metrics = 127.0.0.1:{self.master_metrics_port}",
             "bind", f"    control = {control}", f"    publish = {publish}", f"    events = {events}",
-            f"    public = {public}", ""])
+            f"    public = {public}", f"    enrol = tcp://127.0.0.1:{self.enrol_port}", ""])
 
     def worker_conf(self, master_key):
         control, publish, events, _ = (f"tcp://127.0.0.1:{port}" for port in self.cluster_ports)
@@ -185,6 +187,12 @@ class Gateway:
     def ask(self, *arguments):
         """Runs `postern ... --json` and returns the value."""
         return json.loads(self.command(*arguments, "--json"))
+
+    def metrics(self, name="node"):
+        """What the node's or the master's probes tell Prometheus."""
+        port = self.master_metrics_port if name == "master" else self.metrics_port
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
 
     def messages(self, *arguments):
         return self.ask("messages", *(arguments or ("--limit", "0")))

@@ -64,6 +64,10 @@ static const struct {
     {"POST /api/v1/nodes",
      "{\"name\": \"w\", \"key\": \"DkZ?&oehuM)OX!:5xQ2:8G/J?+0&)}]7uYKm3WlE\"}", 409,
      "was revoked"},
+    {"POST /api/v1/tokens", "{\"role\": \"monitor\"}", 422, "role: give worker or master"},
+    {"POST /api/v1/tokens", "{\"lifetime_s\": 0}", 422, "lifetime_s: give 1"},
+    {"POST /api/v1/tokens", "{\"lifetime_s\": 60, \"name\": \"w\"}", 201, "\"token\":\""},
+    {"GET /api/v1/tokens", NULL, 405, "no such method"},
     {"GET /api/v1/config", NULL, 200, "\"revision\":\"4\""},
     {"GET /api/v1/config/documents/stages", NULL, 404, "there is no document stages"},
     {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2", 400, "line 1, column"},
@@ -88,7 +92,7 @@ static const struct {
     {"POST /api/v1/config/rollback", "{\"revision\": \"99\"}", 422, "there is no revision 99"},
     {"POST /api/v1/config/rollback", "{\"revision\": \"5\"}", 200, "\"revision\":\"8\""},
     {"DELETE /api/v1/config/documents/stages", NULL, 200, "\"revision\":\"9\""},
-    {"GET /api/v1/config", NULL, 200, "{\"revision\":\"9\",\"documents\":{\"node/master-a\""},
+    {"GET /api/v1/config", NULL, 200, "{\"revision\":\"9\",\"documents\":{\"cluster\""},
 };
 
 static void test_requests_are_answered_as_they_should(void **state)

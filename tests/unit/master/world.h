@@ -315,6 +315,7 @@ static inline int world_start(void **state)
     free_endpoint(conf->bind_publish);
     free_endpoint(conf->bind_events);
     free_endpoint(conf->bind_public);
+    free_endpoint(conf->bind_enrol);
     snprintf(path, sizeof(path), "%s/node.key", self->folder);
     assert_int_equal(curve_keys_make(path, &keys), 0);
     snprintf(path, sizeof(path), "%s/master/messages", self->folder);

@@ -125,6 +125,43 @@ static void the_command_line_overrides_and_is_checked_too(void **state)
     assert_non_null(strstr(error, "--state"));
 }
 
+static void what_was_written_is_read_again(void **state)
+{
+    (void)state;
+    struct nodeconf conf, again;
+    char error[512] = "", file[96], reached[128];
+    static const char text[] =
+        "name = m\nrole = master\nsite = a # b\nsmtp = 0.0.0.0:25\nhostname = m.example.org\n"
+        "https = [::1]:7743\nmaster\n    name = b\n    control = tcp://b:7701\n"
+        "    publish = tcp://b:7702\n    events = tcp://b:7703\n    key = \"" KEY_TEXT "\"\n"
+        "bind\n    enrol = tcp://127.0.0.1:7000\n";
+    assert_int_equal(read_text(text, &conf, error, sizeof(error)), 0);
+    snprintf(file, sizeof(file), "/tmp/postern-nodeconf-%ld-new/node.conf", (long)getpid());
+    assert_int_equal(nodeconf_write(&conf, file), 0);
+    assert_int_equal(nodeconf_read(&again, file, NULL, NULL, error, sizeof(error)), 0);
+    assert_memory_equal(&conf, &again, sizeof(conf));
+    unlink(file);
+    file[strlen(file) - strlen("/node.conf")] = 0;
+    rmdir(file);
+    nodeconf_reach(&conf, conf.bind_enrol, reached);
+    assert_string_equal(reached, "tcp://127.0.0.1:7000");
+    nodeconf_reach(&conf, conf.bind_control, reached);
+    assert_string_equal(reached, "tcp://m.example.org:7701");
+}
+
+static void without_a_file_there_are_defaults(void **state)
+{
+    (void)state;
+    struct nodeconf conf;
+    char error[512] = "";
+    assert_int_equal(nodeconf_default(&conf, "worker", "/tmp/s", "/tmp/r", error, sizeof(error)),
+                     0);
+    assert_string_equal(conf.keys, "/tmp/s/keys");
+    assert_string_equal(conf.role, "worker");
+    assert_true(conf.name[0] && conf.master_count == 0);
+    assert_int_equal(nodeconf_default(&conf, "worker", "s", NULL, error, sizeof(error)), -1);
+}
+
 static void reading_installs_no_signal_handlers(void **state)
 {
     (void)state;
@@ -142,6 +179,8 @@ int main(void)
         cmocka_unit_test(a_master_binds_by_default),
         cmocka_unit_test(an_error_names_the_key_and_the_mend),
         cmocka_unit_test(the_command_line_overrides_and_is_checked_too),
+        cmocka_unit_test(what_was_written_is_read_again),
+        cmocka_unit_test(without_a_file_there_are_defaults),
         cmocka_unit_test(reading_installs_no_signal_handlers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
