@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include <stdio.h>
+#include <string.h>
 
 static void print_degraded(const char *node, const char *without)
 {
@@ -24,6 +25,67 @@ static void print_peer(const json_t *peer)
     printf("peer %s: %s, has %lld events more\n", text_of(peer, "name"),
            json_is_true(json_object_get(peer, "connected")) ? "connected" : "AWAY",
            (long long)json_integer_value(json_object_get(peer, "lag_events")));
+}
+
+// A number of a row with its unit; "" where the node has not said it.
+static char *with_unit(const json_t *row, const char *key, double divisor, int places,
+                       const char *unit)
+{
+    char text[48] = "";
+    const json_t *value = json_object_get(row, key);
+    if (json_is_number(value))
+        snprintf(text, sizeof(text), "%.*f %s", places, json_number_value(value) / divisor, unit);
+    return duplicate(text);
+}
+
+static char *lag_cell(const json_t *row)
+{
+    return with_unit(row, "lag_seconds", 1, 1, "s");
+}
+
+static char *oldest_cell(const json_t *row)
+{
+    return with_unit(row, "queue_oldest_ms", 1000, 0, "s");
+}
+
+static char *disk_cell(const json_t *row)
+{
+    return with_unit(row, "disk_free_percent", 1, 0, "%");
+}
+
+static char *redis_cell(const json_t *row)
+{
+    char text[64];
+    double took_ms = json_number_value(json_object_get(row, "redis_round_trip_ms"));
+    if (took_ms <= 0)
+        return duplicate(text_of(row, "redis"));
+    snprintf(text, sizeof(text), "%.16s %.1f ms", text_of(row, "redis"), took_ms);
+    return duplicate(text);
+}
+
+// Of each worker: mail in the last minute, what waits, how far this master is behind.
+static void print_flow(const json_t *nodes)
+{
+    static const struct column columns[] = {{"WORKER", "name", 32, NULL},
+                                            {"ACCEPTED/MIN", "accepted_per_minute", 0, NULL},
+                                            {"REJECTED", "rejected_per_minute", 0, NULL},
+                                            {"DELIVERED", "delivered_per_minute", 0, NULL},
+                                            {"QUARANTINED", "quarantined_per_minute", 0, NULL},
+                                            {"SPOOL", "spool", 0, NULL},
+                                            {"QUEUE", "queue", 0, NULL},
+                                            {"OLDEST", "", 0, oldest_cell},
+                                            {"BEHIND", "", 0, lag_cell},
+                                            {"DISK FREE", "", 0, disk_cell},
+                                            {"REDIS", "", 0, redis_cell}};
+    json_t *workers = json_array(), *node;
+    size_t i;
+    json_array_foreach(nodes, i, node)
+    {
+        if (strcmp(text_of(node, "role"), "worker") == 0)
+            json_array_append(workers, node);
+    }
+    print_table(workers, columns, ARRAY_LENGTH(columns));
+    json_decref(workers);
 }
 
 static void print_status(const json_t *status)
@@ -60,6 +122,8 @@ static void print_status(const json_t *status)
             print_degraded(node, json_string_value(alarm));
     puts("");
     print_table(json_object_get(status, "nodes"), nodes, ARRAY_LENGTH(nodes));
+    puts("");
+    print_flow(json_object_get(status, "nodes"));
     puts("");
     print_table(json_object_get(status, "processes"), processes, ARRAY_LENGTH(processes));
 }

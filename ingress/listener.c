@@ -151,6 +151,7 @@ static int load_certificate(struct listener *self, char *ret_error, size_t error
         if (!tls)
             return -1;
     }
+    metric_set(metric("certificate_expires_s", ""), tls ? tls_server_expires_s(tls) : 0);
     tls_release(&self->tls);
     self->tls = tls;
     self->shared.tls = tls != NULL;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/mailbox.h"
 #include "mail/schema.h"
@@ -89,6 +90,7 @@ struct api *api_new(struct master *master, char *ret_error, size_t error_size)
     struct api *self = allocate(sizeof(*self));
     char path[256];
     self->master = master;
+    api_turned(self);
     self->calls = mailbox_new(CALLS_MOST);
     mailbox_attach(self->calls, master->loop, on_call, self);
     snprintf(path, sizeof(path), "%s/master/messages", conf->state);
@@ -129,6 +131,12 @@ void api_destroy(struct api **self_p)
     database_close(&self->cluster);
     free(self);
     *self_p = NULL;
+}
+
+void api_turned(struct api *self)
+{
+    atomic_store(&self->turned_ms, clock_monotonic_ms());
+    atomic_store(&self->ready, self->master->ready);
 }
 
 void api_committed(struct api *self)

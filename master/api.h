@@ -8,4 +8,5 @@
 // Opens the socket and, where node.conf names an address, the probes. NULL with a message.
 struct api *api_new(struct master *master, char *ret_error, size_t error_size);
 void api_destroy(struct api **self);
+void api_turned(struct api *self);    // the loop lives: each second
 void api_committed(struct api *self); // new events: streams look again

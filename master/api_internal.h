@@ -5,6 +5,7 @@
 #include "core/net/http.h"
 #include "master/api.h"
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 struct mailbox;
 struct verification;
@@ -12,10 +13,13 @@ struct verification;
 struct api {
     struct master *master;
     struct http *http, *probes;
-    struct mailbox *calls;       // from the HTTP thread to the loop
-    struct store_reader *reader; // the HTTP thread's
-    sqlite3 *cluster;            // the HTTP thread's, for reading
+    struct mailbox *calls;             // from the HTTP thread to the loop
+    struct store_reader *reader;       // the HTTP thread's
+    sqlite3 *cluster;                  // the HTTP thread's, for reading
     struct verification *verification; // under way, on the loop
+    // What the loop last said of itself, for the probes.
+    _Atomic int64_t turned_ms; // monotonic
+    atomic_int ready;
 };
 
 // A request on its way through the loop (and maybe the writer): whoever ends it answers and frees
@@ -54,7 +58,7 @@ struct route {
 extern const struct route api_routes[];
 extern const size_t api_route_count;
 
-void verify_cancel(struct api *self); // the loop ends
+void verify_cancel(struct api *self);                       // the loop ends
 void probes_answer(void *context, struct request *request); // http_fn
 
 // Reads the argument as a whole number; `fallback` when it is not given. -1: it is none (answered

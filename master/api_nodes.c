@@ -4,6 +4,7 @@
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
 #include "mail/schema.h"
+#include "master/alarms.h"
 #include "master/api_internal.h"
 #include "master/damage.h"
 #include "master/orders.h"
@@ -23,6 +24,40 @@ static const char *site_of(const json_t *documents, const char *name, const char
     return site && *site ? site : said;
 }
 
+// A count that a node tells as a number, or as an object with the number under `messages`.
+static json_int_t amount_of(const json_t *status, const char *key)
+{
+    const json_t *value = json_object_get(status, key);
+    return json_integer_value(json_is_object(value) ? json_object_get(value, "messages") : value);
+}
+
+// How its mail flows, from what it said last.
+static void add_flow(json_t *row, const json_t *status)
+{
+    static const struct {
+        const char *name, *object, *key;
+    } rows[] = {
+        {"queue_oldest_ms", "queue", "oldest_ms"},
+        {"analysis_wait_ms", "spool", "analysis_wait_ms"},
+        {"accepted_per_minute", "mail_per_minute", "accepted"},
+        {"rejected_per_minute", "mail_per_minute", "rejected"},
+        {"delivered_per_minute", "mail_per_minute", "delivered"},
+        {"quarantined_per_minute", "mail_per_minute", "quarantined"},
+        {"disk_free_percent", "disk", "free_percent"},
+        {"redis", "redis", "role"},
+        {"redis_round_trip_ms", "redis", "round_trip_ms"},
+    };
+    if (!status)
+        return;
+    json_object_set_new(row, "spool", json_integer(amount_of(status, "spool")));
+    json_object_set_new(row, "queue", json_integer(amount_of(status, "queue")));
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        json_t *value = json_object_get(json_object_get(status, rows[i].object), rows[i].key);
+        if (json_is_number(value) || json_is_string(value))
+            json_object_set(row, rows[i].name, value);
+    }
+}
+
 static json_t *node_row(const struct master *master, const struct member *member,
                         const json_t *documents)
 {
@@ -32,6 +67,8 @@ static json_t *node_row(const struct master *master, const struct member *member
                   "site", site_of(documents, member->name, member->site), "revision",
                   member->revision, "version", member->version, "key", member->key, "lag_events",
                   (json_int_t)tracker_lag(&member->tracker));
+    json_object_set_new(row, "lag_seconds", json_real((double)member->lag_ms / 1000));
+    add_flow(row, member->status);
     if (member->refused[0]) {
         json_object_set_new(row, "refused_revision", json_string(member->refused));
         json_object_set_new(row, "reason", json_string(member->reason));
@@ -65,13 +102,6 @@ void get_nodes(struct api *self, struct request *request, const char *rest)
 {
     (void)rest;
     api_call(self, request, answer_nodes, json_object());
-}
-
-// A count that a node tells as a number, or as an object with the number under `messages`.
-static json_int_t amount_of(const json_t *status, const char *key)
-{
-    const json_t *value = json_object_get(status, key);
-    return json_integer_value(json_is_object(value) ? json_object_get(value, "messages") : value);
 }
 
 static void add_processes(json_t *list, const struct member *member)
@@ -115,7 +145,7 @@ static json_t *status_of(const struct master *master)
         sums.replayed += member->tracker.replayed;
     }
     uint64_t all = sums.live + sums.replayed;
-    json_t *alarms = json_array();
+    json_t *alarms = alarms_json(master->alarms);
     if (master->damaged)
         json_array_append_new(alarms, json_string(DAMAGE_ALARM));
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o, s:o}",

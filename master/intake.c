@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/intake.h"
+#include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
@@ -86,9 +87,13 @@ void intake_measure(struct master *master)
 {
     unsigned up = 0;
     for (size_t i = 0; i < master->members.count; i++) {
-        const struct member *member = master->members.list[i];
+        struct member *member = master->members.list[i];
+        const struct tracker *tracker = &member->tracker;
         char label[80];
+        member->lag_ms = lag_look(&member->lag, tracker->epoch, tracker->last, tracker->committed,
+                                  loop_now_ms(master->loop));
         snprintf(label, sizeof(label), "node=\"%s\"", member->name);
+        metric_set(metric("lag_ms", label), member->lag_ms);
         metric_set(metric("lag_events", label), (int64_t)tracker_lag(&member->tracker));
         up += strcmp(member_state(member, loop_now_ms(master->loop)), "up") == 0;
     }
@@ -194,6 +199,7 @@ static void on_heartbeat(struct master *master, struct member *member, const uin
     member->heard_ms = loop_now_ms(master->loop);
     copy_bytes(member->revision, sizeof(member->revision), &beat->revision);
     copy_bytes(member->version, sizeof(member->version), &beat->version);
+    member->clock_ahead_ms = beat->clock_ms ? beat->clock_ms - clock_wall_ms() : 0;
     if (beat->status.len > 0 && beat->status.len <= STATUS_MOST) {
         json_t *status = json_loadb((const char *)beat->status.data, beat->status.len,
                                     JSON_REJECT_DUPLICATES, NULL);

@@ -4,6 +4,7 @@
 #include "core/base/loop.h"
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
+#include "master/alarms.h"
 #include "master/api.h"
 #include "master/cluster.h"
 #include "master/commands.h"
@@ -120,10 +121,12 @@ static void tick(void *context)
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
+        alarms_second(self->alarms);
         membership_tick(self);
         enrol_tick(self);
         public_stream_tick(self->public);
         door_tick(self->door);
+        api_turned(self->api);
         api_committed(self->api);
     }
     if (self->ticks % ANNOUNCE_TICKS == 0)
@@ -147,6 +150,7 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->api = api_new(self, error, sizeof(error));
     if (!self->api)
         return fail(&failure, "api", error);
+    self->alarms = alarms_new(self);
     self->timer = timer_new(self->loop, tick, self);
     timer_start(self->timer, TICK_MS);
     return 0;
@@ -156,6 +160,7 @@ void master_close(struct master *self)
 {
     timer_destroy(&self->timer);
     repair_destroy(&self->repair);
+    alarms_destroy(&self->alarms);
     writer_destroy(&self->writer); // what it had in hand is answered
     commands_destroy(&self->commands);
     api_destroy(&self->api);

@@ -8,6 +8,7 @@
 #include "master/members.h"
 #include "master/writer.h"
 
+struct alarms;
 struct api;
 struct commands;
 struct control;
@@ -46,6 +47,7 @@ struct master {
     struct repair *repair;
     struct door *door;
     struct api *api;
+    struct alarms *alarms;
     struct timer *timer;
     unsigned ticks;
     int damaged; // files of the record lie in state/master/corrupt: an alarm

@@ -3,6 +3,7 @@
 
 // The enrolled nodes as the loop knows them. A node is found by the key of its connection, never by
 // what it claims to be.
+#include "core/stream/lag.h"
 #include "mail/settings.h"
 #include "master/tracker.h"
 #include <jansson.h>
@@ -20,7 +21,10 @@ struct member {
     struct tracker tracker;
     uint64_t
         base; // where the stream began, or went on after a cut: what follows this needs no more
-    int64_t heard_ms; // monotonic, 0: never
+    int64_t heard_ms;       // monotonic, 0: never
+    int64_t clock_ahead_ms; // its clock before ours, as of the last heartbeat
+    struct lag lag;
+    int64_t lag_ms; // for how long we have been behind its stream
     uint64_t first_kept;
     char site[64], revision[65], version[32];
     char refused[65], reason[512]; // the revision it would not run, and why

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "core/base/clock.h"
 #include "core/base/metrics.h"
 #include "core/net/exposition.h"
 #include "master/api_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { STUCK_MS = 10000 };
 
 static void answer_metrics(struct request *request)
 {
@@ -26,7 +29,21 @@ static void answer_metrics(struct request *request)
     free(text);
 }
 
-// Ready is who can answer from the store: the loop and its thread are then through their start.
+static const char *stuck(struct api *api)
+{
+    int alive = clock_monotonic_ms() - atomic_load(&api->turned_ms) < STUCK_MS;
+    return alive ? NULL : "the loop does not turn";
+}
+
+// `wrong`: NULL, all is well.
+static void answer_text(struct request *request, const char *wrong)
+{
+    char line[80];
+    int size = snprintf(line, sizeof(line), "%s\n", wrong ? wrong : "ok");
+    request_answer(request, wrong ? 503 : 200, "text/plain", line, (size_t)size);
+}
+
+// Healthy is whose loop turns; ready who lets workers in.
 void probes_answer(void *context, struct request *request)
 {
     struct api *api = context;
@@ -36,9 +53,11 @@ void probes_answer(void *context, struct request *request)
     else if (strcmp(path, "/metrics") == 0)
         answer_metrics(request);
     else if (strcmp(path, "/healthz") == 0)
-        request_answer(request, 200, "text/plain", "ok\n", 3);
+        answer_text(request, stuck(api));
     else if (strcmp(path, "/readyz") == 0)
-        request_answer(request, api->http ? 200 : 503, "text/plain", "ok\n", 3);
+        answer_text(request, stuck(api)                  ? stuck(api)
+                             : !atomic_load(&api->ready) ? "waits for the other master"
+                                                         : NULL);
     else
         request_refuse(request, 404, "no such path");
 }

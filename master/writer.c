@@ -68,6 +68,18 @@ static void add_events(struct writer_job *job, struct writer_databases *database
     (void)databases; // the thread knows this job by its address and never calls it
 }
 
+struct own_note {
+    struct writer_job job;
+    char master[64];
+    Postern__Event *event;
+};
+
+static void add_note(struct writer_job *job, struct writer_databases *databases)
+{
+    (void)job;
+    (void)databases; // like add_events
+}
+
 // The loop drains its mailbox always, so waiting for room ends; nothing told may be lost.
 static void tell(struct writer *self, struct notice *notice)
 {
@@ -336,6 +348,27 @@ static void take_events(struct writer *self, struct writer_events *events)
     position->touched = 1;
 }
 
+static void take_note(struct writer *self, struct own_note *note)
+{
+    // The time stands for a place, so that each is another event.
+    struct store_event at = {
+        .node = note->master, .sequence = (uint64_t)note->event->time_ms, .event = note->event};
+    if (self->events == 0)
+        self->opened_ms = clock_monotonic_ms();
+    if (store_add(self->databases.store, &at) < 0) {
+        give_up(self);
+        return;
+    }
+    note_public(self);
+    self->events++;
+}
+
+static void free_note(struct own_note *note)
+{
+    postern__event__free_unpacked(note->event, NULL);
+    free(note);
+}
+
 static void free_events(struct writer_events *events)
 {
     postern__publication__free_unpacked(events->publication, NULL);
@@ -363,6 +396,9 @@ static void *work(void *context)
             atomic_fetch_sub(&self->queued, 1);
         if (job && job->run == add_events) {
             put_down(self, (struct writer_events *)job);
+        } else if (job && job->run == add_note) {
+            take_note(self, (struct own_note *)job);
+            free_note((struct own_note *)job);
         } else if (job) {
             commit(self); // so that a job sees all that came before it
             job->run(job, &self->databases);
@@ -531,6 +567,22 @@ int writer_put_events(struct writer *self, struct writer_events *events)
 {
     events->job.run = add_events;
     return writer_put(self, &events->job);
+}
+
+int writer_note(struct writer *self, const char *master, const Postern__Event *event)
+{
+    size_t size = postern__event__get_packed_size(event);
+    uint8_t *packed = allocate(size + 1);
+    struct own_note *note = allocate(sizeof(*note));
+    postern__event__pack(event, packed);
+    note->job.run = add_note;
+    note->event = postern__event__unpack(NULL, size, packed);
+    snprintf(note->master, sizeof(note->master), "%s", master);
+    free(packed);
+    if (writer_put(self, &note->job) == 0)
+        return 0;
+    free_note(note);
+    return -1;
 }
 
 int writer_busy(const struct writer *self)

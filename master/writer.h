@@ -68,4 +68,7 @@ struct writer_databases *writer_databases(struct writer *self);
 // 0, or -1: full (EAGAIN); the caller keeps the job.
 NODISCARD int writer_put(struct writer *self, struct writer_job *job);
 NODISCARD int writer_put_events(struct writer *self, struct writer_events *events);
+// A word of the master itself, into the list of events with its next transaction; copied. It has no
+// stream: no watermark. 0, or -1: full.
+NODISCARD int writer_note(struct writer *self, const char *master, const Postern__Event *event);
 int writer_busy(const struct writer *self); // more than half full: no time for replays

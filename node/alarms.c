@@ -11,6 +11,17 @@ static const struct {
                              15},
     [ALARM_DISK_LOW] = {"disk-low", "less than a tenth of the file system is free", 10},
     [ALARM_EVENTS_WAIT] = {"events-wait", "no master has taken events for five minutes", 300},
+    [ALARM_SINGLE_COPY] = {"single-copy",
+                           "one of the masters has taken no events for a minute: the other has the "
+                           "only copy beside this worker's",
+                           0},
+    [ALARM_OUTBOX_FULL] = {"outbox-full",
+                           "the outbox has four fifths of the disk that it may take; then the "
+                           "oldest events are cut",
+                           0},
+    [ALARM_REDIS_AWAY] = {"redis-away", "Redis does not answer; ingresses go on alone", 5},
+    [ALARM_CERTIFICATE] = {"certificate-expiry",
+                           "the SMTP server's certificate ends within 14 days", 0},
 };
 
 const char *alarm_name(enum alarm alarm)

@@ -10,6 +10,10 @@ enum alarm {
     ALARM_STAGE_MISSING,  // fewer processes live than are wanted
     ALARM_DISK_LOW,
     ALARM_EVENTS_WAIT, // no master has taken events for a while
+    ALARM_SINGLE_COPY, // one master has taken them, the other has not
+    ALARM_OUTBOX_FULL, // nearly: then events are cut
+    ALARM_REDIS_AWAY,
+    ALARM_CERTIFICATE, // the SMTP server's ends soon
     ALARM_COUNT,
 };
 

@@ -273,20 +273,6 @@ static void on_alarm(void *context, const char *name, const char *detail)
     raise_alarm(context, name, detail, 0);
 }
 
-static void look_for_alarms(struct node *self, const struct status_sources *from)
-{
-    struct alarms *alarms = &self->alarms;
-    json_int_t waited_ms = stages_most(&self->stages, STAGE_INGRESS, "analysis_wait_ms");
-    alarms_see(alarms, ALARM_ANALYSIS_WAITS, waited_ms > ALARM_ANALYSIS_MS, raise_alarm, self);
-    alarms_see(alarms, ALARM_STAGE_MISSING, supervise_missing(self->supervise), raise_alarm, self);
-    alarms_see(alarms, ALARM_DISK_LOW,
-               status_free_percent(self->process.state) < ALARM_DISK_PERCENT, raise_alarm, self);
-    int heard = 0;
-    for (unsigned i = 0; i < uplink_count(self->uplink); i++)
-        heard |= uplink_heard(self->uplink, i);
-    alarms_see(alarms, ALARM_EVENTS_WAIT, !heard && status_lag(from) > 0, raise_alarm, self);
-}
-
 static struct status_sources sources_of(const struct node *self)
 {
     return (struct status_sources){.stages = &self->stages,
@@ -294,7 +280,7 @@ static struct status_sources sources_of(const struct node *self)
                                    .uplink = self->uplink,
                                    .outbox = self->outbox,
                                    .conf = &self->process.conf,
-                                   .alarms = &self->alarms,
+                                   .watch = &self->watch,
                                    .revision = apply_revision(self->apply),
                                    .unconfigured =
                                        settings_unconfigured(apply_settings(self->apply))};
@@ -318,7 +304,7 @@ static void second(void *context)
     supervise_second(self->supervise);
     apply_second(self->apply);
     commands_second(self->commands);
-    look_for_alarms(self, &from);
+    watch_second(&self->watch, &from, loop_now_ms(self->loop), raise_alarm, self);
     tell_probes(self, &from);
 }
 

@@ -5,7 +5,6 @@
 #include "core/base/process.h"
 #include "core/bus/bus.h"
 #include "core/bus/keys.h"
-#include "node/alarms.h"
 #include "node/apply.h"
 #include "node/bodies.h"
 #include "node/commands.h"
@@ -16,6 +15,7 @@
 #include "node/stages.h"
 #include "node/supervise.h"
 #include "node/uplink.h"
+#include "node/watch.h"
 
 struct loop;
 
@@ -35,7 +35,7 @@ struct node {
     struct commands *commands;
     struct bodies *bodies;
     struct probes *probes;
-    struct alarms alarms;
+    struct watch_of_node watch;
     struct timer *second, *beat, *flush;
     unsigned brisk; // heartbeats that follow each other closely, after something changed
     int64_t flush_until_ms;

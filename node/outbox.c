@@ -440,6 +440,11 @@ int outbox_settled(const struct outbox *self)
     return !self->unsettled;
 }
 
+unsigned outbox_percent(const struct outbox *self)
+{
+    return (unsigned)(journal_bytes(self->journal) * 100 / self->bytes_most);
+}
+
 int outbox_quiet(const struct outbox *self)
 {
     return !self->first && !self->writing;

@@ -40,4 +40,5 @@ struct journal *outbox_journal(const struct outbox *self);
 // The epoch is durable and may be told. A master that heard of a new one, which a crash then took
 // back, would no more see that the disk was rolled back.
 int outbox_settled(const struct outbox *self);
-int outbox_quiet(const struct outbox *self); // everything taken is durable
+unsigned outbox_percent(const struct outbox *self); // of the disk that it may take
+int outbox_quiet(const struct outbox *self);        // everything taken is durable

@@ -1,22 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/status.h"
+#include "node/watch.h"
 
+#include "core/base/file.h"
 #include "core/base/metrics.h"
 #include "core/net/exposition.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
-
-unsigned status_free_percent(const char *folder)
-{
-    struct statvfs disk;
-    if (statvfs(folder, &disk) < 0 || disk.f_blocks == 0)
-        return 100;
-    return (unsigned)(disk.f_bavail * 100 / disk.f_blocks);
-}
 
 static json_t *process_row(const char *name, unsigned slot, uint64_t pid)
 {
@@ -59,6 +52,25 @@ static json_t *lags(const struct status_sources *from)
         json_object_set_new(all, from->conf->masters[i].name,
                             json_integer((json_int_t)lag_of(producer, i)));
     return all;
+}
+
+// For how many seconds each master has been behind.
+static json_t *lag_seconds(const struct status_sources *from)
+{
+    json_t *all = json_object();
+    for (unsigned i = 0; i < from->conf->master_count; i++)
+        json_object_set_new(all, from->conf->masters[i].name,
+                            json_real((double)from->watch->lag_ms[i] / 1000));
+    return all;
+}
+
+static json_t *rates(const struct rates *rates)
+{
+    return json_pack("{s:I, s:I, s:I, s:I}", "accepted",
+                     (json_int_t)rates_minute(rates, RATE_ACCEPTED), "rejected",
+                     (json_int_t)rates_minute(rates, RATE_REJECTED), "delivered",
+                     (json_int_t)rates_minute(rates, RATE_DELIVERED), "quarantined",
+                     (json_int_t)rates_minute(rates, RATE_QUARANTINED));
 }
 
 static json_t *raised(const struct alarms *alarms)
@@ -110,12 +122,14 @@ char *status_json(const struct status_sources *from)
         stages_most(stages, STAGE_INGRESS, "analysis_wait_ms"), "queue", "messages",
         stages_sum(stages, STAGE_DELIVERY, "queue"), "oldest_ms",
         stages_most(stages, STAGE_DELIVERY, "queue_oldest_ms"), "disk", "free_percent",
-        (int)status_free_percent(from->conf->state), "syncs", syncs(from), "lag_events", lags(from),
+        (int)file_free_percent(from->conf->state), "syncs", syncs(from), "lag_events", lags(from),
         "outbox", "first_kept", (json_int_t)producer_first_kept(producer), "last",
         (json_int_t)producer->last, "bytes",
         (json_int_t)journal_bytes(outbox_journal(from->outbox)), "revision", from->revision,
-        "alarms", raised(from->alarms), "degraded", degraded(stages));
+        "alarms", raised(&from->watch->alarms), "degraded", degraded(stages));
     json_object_set_new(status, "redis", redis(stages));
+    json_object_set_new(status, "lag_seconds", lag_seconds(from));
+    json_object_set_new(status, "mail_per_minute", rates(&from->watch->rates));
     const char *unready = status_unready(from);
     if (unready)
         json_object_set_new(status, "unready", json_string(unready));
@@ -139,7 +153,7 @@ static void add_stages(struct exposition *exposition, const struct stages *stage
 
 static json_t *own_metrics(const struct status_sources *from)
 {
-    char *text = metrics_json(), name[64];
+    char *text = metrics_json(), name[96];
     json_t *own = json_loads(text, 0, NULL);
     free(text);
     json_object_set_new(own, "build_info{version=\"" POSTERN_VERSION "\"}", json_integer(1));
@@ -148,6 +162,17 @@ static json_t *own_metrics(const struct status_sources *from)
     json_object_set_new(own, "outbox_lag_events", json_integer((json_int_t)status_lag(from)));
     json_object_set_new(own, "journal_syncs_total",
                         json_integer((json_int_t)journal_syncs(outbox_journal(from->outbox))));
+    for (int i = 0; i < ALARM_COUNT; i++) {
+        snprintf(name, sizeof(name), "alarm_raised{name=\"%s\"}", alarm_name((enum alarm)i));
+        json_object_set_new(own, name, json_integer(from->watch->alarms.raised[i]));
+    }
+    for (unsigned i = 0; i < from->conf->master_count; i++) {
+        snprintf(name, sizeof(name), "outbox_lag_ms{master=\"%.63s\"}",
+                 from->conf->masters[i].name);
+        json_object_set_new(own, name, json_integer((json_int_t)from->watch->lag_ms[i]));
+    }
+    json_object_set_new(own, "disk_free_percent",
+                        json_integer(file_free_percent(from->conf->state)));
     for (unsigned stage = STAGE_INGRESS; stage < STAGES_END; stage++) {
         snprintf(name, sizeof(name), "stages_up{of=\"%s\"}", stage_name((enum stage)stage));
         json_object_set_new(own, name, json_integer(stages_count(from->stages, (enum stage)stage)));

@@ -3,9 +3,10 @@
 
 // How this worker is, as JSON for the masters and as text for the probes.
 #include "core/base/buffer.h"
-#include "node/alarms.h"
 #include "node/supervise.h"
 #include "node/uplink.h"
+
+struct watch_of_node;
 
 struct status_sources {
     const struct stages *stages;
@@ -13,12 +14,11 @@ struct status_sources {
     const struct uplink *uplink;
     const struct outbox *outbox;
     const struct nodeconf *conf;
-    const struct alarms *alarms;
+    const struct watch_of_node *watch;
     const char *revision;
     int unconfigured; // nobody has said what to do with mail
 };
 
-unsigned status_free_percent(const char *folder); // of its file system
 // The caller frees.
 char *status_json(const struct status_sources *from);
 // Metrics of all processes in Prometheus' text format.

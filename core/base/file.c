@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static void close_keeping_errno(int fd)
@@ -159,4 +160,12 @@ int file_make_folders(const char *path, unsigned mode)
         *slash = '/';
     }
     return make_folder(copy, mode);
+}
+
+unsigned file_free_percent(const char *folder)
+{
+    struct statvfs disk;
+    if (statvfs(folder, &disk) < 0 || disk.f_blocks == 0)
+        return 100;
+    return (unsigned)(disk.f_bavail * 100 / disk.f_blocks);
 }

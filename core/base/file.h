@@ -11,3 +11,5 @@ char *file_read(const char *path, size_t max, size_t *ret_size);
 NODISCARD int file_make_folders(const char *path, unsigned mode); // like mkdir -p, each synced
 NODISCARD int file_sync_folder(const char *path);
 NODISCARD int file_write_whole(int fd, const void *data, size_t size); // loops over short writes
+// The free part of the folder's file system; 100 when it cannot be told.
+unsigned file_free_percent(const char *folder);

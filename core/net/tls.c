@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct tls {
     SSL_CTX *context;
@@ -68,6 +69,15 @@ struct tls *tls_server_new(const char *certificate, const char *key, char *ret_e
         tls_release(&self);
     }
     return self;
+}
+
+int64_t tls_server_expires_s(const struct tls *self)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(self->context);
+    struct tm end;
+    if (!certificate || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+        return 0;
+    return (int64_t)timegm(&end);
 }
 
 struct tls *tls_client_new(const char *authorities, char *ret_error, size_t error_size)

@@ -10,6 +10,8 @@ struct tls;
 // `certificate` is a PEM chain. NULL with a sentence in ret_error.
 struct tls *tls_server_new(const char *certificate, const char *key, char *ret_error,
                            size_t error_size);
+int64_t
+tls_server_expires_s(const struct tls *self); // Unix time of its certificate's end; 0: not known
 // Trusts `authorities` (a PEM file), or the system's when NULL.
 struct tls *tls_client_new(const char *authorities, char *ret_error, size_t error_size);
 struct tls *tls_retain(struct tls *self); // shared by reference count (one thread)
