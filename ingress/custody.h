@@ -40,7 +40,8 @@ struct custody_ops {
 struct custody_limits {
     int64_t verdict_wait_ms;  // how long a client waits for a verdict before its 250
     int64_t job_timeout_ms;   // for one analysis
-    int64_t analysis_wait_ms; // without any analyzer, before the policy decides
+    int64_t analysis_wait_ms; // without any analyzer, before the policy decides; counted in this
+                              // process
     int64_t silent_ms; // an analyzer that has not answered a Hello for so long gets its unbegun
                        // jobs taken back
 };

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { ANALYZERS, DELIVERIES };
-enum { TRIES_MOST = 2, GIVEN_UP_AT_ONCE = 200 };
+enum { TRIES_MOST = 2, GIVEN_UP_AT_ONCE = 200, TICK_COUNTS_MOST_MS = 1000 };
 static const uint64_t bytes_most =
     8u << 20; // outstanding with one analyzer; one job is always allowed
 
@@ -156,13 +156,32 @@ static void check_analyzer(struct custody *self, struct peer *peer, int64_t now)
     }
 }
 
-static void give_up_waiting(struct custody *self, int64_t now)
+// How long it has waited without any analyzer, as far as this process saw: neither a stage that was
+// off, nor a machine that slept, nor a clock that jumped is a wait.
+static int64_t waited_ms(const struct mail *mail)
+{
+    const struct custody *self = mail->custody;
+    int64_t from = mail->unattended_from > self->attended ? mail->unattended_from : self->attended;
+    return self->unattended_ms - from;
+}
+
+static void give_up_waiting(struct custody *self)
 {
     for (unsigned i = 0; i < GIVEN_UP_AT_ONCE && self->to_analyze.first &&
-                         now - self->to_analyze.first->accepted_ms > self->limits.analysis_wait_ms;
+                         waited_ms(self->to_analyze.first) > self->limits.analysis_wait_ms;
          i++)
         quarantine_unseen(self->to_analyze.first, "analysis-unavailable",
                           "No analyzer was there to examine this message in time.");
+}
+
+static void count_unattended(struct custody *self, int64_t now, int alive)
+{
+    int64_t passed = now - self->tick_ms;
+    self->tick_ms = now;
+    if (alive)
+        self->attended = self->unattended_ms;
+    else if (passed > 0)
+        self->unattended_ms += passed < TICK_COUNTS_MOST_MS ? passed : TICK_COUNTS_MOST_MS;
 }
 
 void analysis_tick(struct custody *self, int64_t now)
@@ -174,8 +193,9 @@ void analysis_tick(struct custody *self, int64_t now)
             check_analyzer(self, peer, now);
         alive |= peer->incarnation != 0 && now - peer->heard_ms <= self->limits.silent_ms;
     }
+    count_unattended(self, now, alive);
     if (!alive)
-        give_up_waiting(self, now);
+        give_up_waiting(self);
     analysis_next(self);
 }
 

@@ -51,6 +51,7 @@ struct mail *mail_new(struct custody *self, Postern__Envelope *envelope, const s
     mail->custody = self;
     mail->id = *id;
     mail->envelope = envelope;
+    mail->unattended_from = self->unattended_ms;
     mail->open = (unsigned)envelope->n_recipients;
     mail->states = allocate(envelope->n_recipients + 1);
     table_put(self->mails, id->bytes, ULID_SIZE, mail);

@@ -23,6 +23,7 @@ struct mail {
     answer_fn *answer; // NULL: answered, or the client left
     void *answer_context;
     int64_t accepted_ms;
+    int64_t unattended_from;  // custody.unattended_ms when this process took it
     unsigned attempt;         // number of the last analysis sent; a verdict names it
     unsigned tries;           // analyses that died or passed their deadline
     unsigned delivery_deaths; // deliveries that died in its transaction
@@ -62,6 +63,9 @@ struct custody {
     int recovering;             // replayed messages wait for every delivery's report
     uint64_t reported;          // delivery slots that reported to this incarnation
     int64_t hello_ms;
+    int64_t tick_ms;       // the last tick
+    int64_t unattended_ms; // time that ticks saw pass without any analyzer alive
+    int64_t attended;      // unattended_ms when one was last alive
 };
 
 void mail_list_add(struct mail_list *list, struct mail *mail);

@@ -243,7 +243,8 @@ static const struct schema_key analyzer_keys[] = {
      .about = "Time of all checks of one message."},
     {.name = "analysis_wait_max_s", .type = SCHEMA_COUNT, .fallback = 3600, .min = 1,
      .max = 7 * DAY, .unit = "seconds",
-     .about = "After so long without an analyzer the policy's on_timeout decides."},
+     .about = "After so long without an analyzer, counted while an ingress runs, the policy's "
+              "on_timeout decides."},
     {.name = "depth_max", .type = SCHEMA_COUNT, .fallback = 50, .min = 2, .max = 200,
      .unit = "levels",
      .about = "Nesting of parts and archives."},
