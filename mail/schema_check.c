@@ -35,21 +35,21 @@ static const char *what_it_is(const json_t *value)
 static int check_number(const struct place *place, const struct schema_key *key,
                         const json_t *value)
 {
-    const char *unit = key->unit ? key->unit : "";
+    const char *unit = key->unit ? key->unit : "", *space = key->unit ? " " : "";
     double number = json_number_value(value);
     if (key->type == SCHEMA_LIMIT && json_is_null(value))
         return 0;
     if (key->type == SCHEMA_SIZE && json_is_string(value))
         number = schema_size(json_string_value(value));
     else if (!json_is_number(value))
-        return refuse(place, "this is %s; give a number from %.15g to %.15g %s", what_it_is(value),
-                      key->min, key->max, unit);
+        return refuse(place, "this is %s; give a number from %.15g to %.15g%s%s", what_it_is(value),
+                      key->min, key->max, space, unit);
     int whole = key->type == SCHEMA_COUNT || key->type == SCHEMA_SIZE;
     if (whole && number != floor(number))
         return refuse(place, "%.15g is not whole; give a whole number", number);
     if (!(number >= key->min && number <= key->max))
-        return refuse(place, "it is out of range; give %s from %.15g to %.15g %s",
-                      whole ? "a whole number" : "a number", key->min, key->max, unit);
+        return refuse(place, "it is out of range; give %s from %.15g to %.15g%s%s",
+                      whole ? "a whole number" : "a number", key->min, key->max, space, unit);
     return 0;
 }
 
@@ -254,7 +254,9 @@ static int refuse_key(const struct place *place, const struct schema_kind *kind)
     for (size_t i = 0; i < kind->key_count; i++)
         add_name(&names, kind->keys[i].name, "");
     add_name(&names, "description", "");
-    return refuse(place, "a %s document has no such key; give one of: %s", kind->name, names.text);
+    const char *article = strchr("aeiou", kind->name[0]) ? "an" : "a";
+    return refuse(place, "%s %s document has no such key; give one of: %s", article, kind->name,
+                  names.text);
 }
 
 int schema_check_document(const char *document, const json_t *body, char *ret_error,

@@ -28,6 +28,7 @@ static const struct row trees[] = {
     {"{'domain/a.org': []}", "domain/a.org: this is a list; give an object"},
     {"{'domain/a.org': {'colour': 1}}",
      "domain/a.org.colour: a domain document has no such key; give one of: recipients, "},
+    {"{'ingress': {'colour': 1}}", "ingress.colour: an ingress document has no such key; "},
     {"{'domain/a.org': {'description': 1}}",
      "domain/a.org.description: this is a whole number; give a text"},
     {"{'domain/a.org': {'route': 'r'}}", "domain/a.org.route: there is no document route/r; "},
