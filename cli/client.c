@@ -111,6 +111,15 @@ static int perform(const struct client *self, const char *method, const char *pa
 json_t *client_ask(const struct client *self, const char *method, const char *path,
                    const json_t *body)
 {
+    json_t *refusal = NULL;
+    json_t *value = client_ask_for(self, method, path, body, &refusal);
+    json_decref(refusal);
+    return value;
+}
+
+json_t *client_ask_for(const struct client *self, const char *method, const char *path,
+                       const json_t *body, json_t **ret_refusal)
+{
     struct reply reply = {0};
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_t *value = NULL;
@@ -121,6 +130,8 @@ json_t *client_ask(const struct client *self, const char *method, const char *pa
                            &error);
         if (!value)
             fprintf(stderr, "postern: the master's answer cannot be read: %s\n", error.text);
+    } else {
+        *ret_refusal = json_loadb(buffer_bytes(&reply.bytes), buffer_size(&reply.bytes), 0, NULL);
     }
     buffer_free(&reply.bytes);
     free(text);

@@ -13,6 +13,9 @@ struct client {
 // The answer's JSON; NULL: the error was printed. `body` (borrowed) may be NULL.
 json_t *client_ask(const struct client *self, const char *method, const char *path,
                    const json_t *body);
+// As client_ask; ret_refusal: what the master refused with, whole (the caller's, NULL: nothing).
+json_t *client_ask_for(const struct client *self, const char *method, const char *path,
+                       const json_t *body, json_t **ret_refusal);
 // The answer's bytes, from malloc; NULL: the error was printed.
 char *client_fetch(const struct client *self, const char *path, size_t *ret_size);
 // Writes the answer as it comes, however long it is. 0, or -1: the error was printed.

@@ -67,17 +67,76 @@ static int config_get(struct cli *self, int argc, char **argv)
     return code;
 }
 
-// Sends {"documents", ...} (taken) and tells the revision.
-static int apply(struct cli *self, json_t *edit)
+static void print_side(FILE *out, char mark, const json_t *body)
 {
-    json_t *answer = client_ask(&self->client, "POST", "/config/apply", edit);
-    json_decref(edit);
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)body, key, value)
+    {
+        char *text = json_dumps(value, JSON_ENCODE_ANY);
+        fprintf(out, "%c   %s = %s\n", mark, key, text);
+        free(text);
+    }
+}
+
+// A key that is the same on both sides is not shown.
+static void print_change(FILE *out, const json_t *change)
+{
+    json_t *before = json_copy(json_object_get(change, "before"));
+    json_t *after = json_copy(json_object_get(change, "after")), *value;
+    const char *key;
+    void *next;
+    json_object_foreach_safe(before, next, key, value)
+    {
+        if (!json_equal(value, json_object_get(after, key)))
+            continue;
+        json_object_del(after, key);
+        json_object_del(before, key);
+    }
+    fprintf(out, "%s%s\n", text_of(change, "document"),
+            json_is_null(before)  ? " (new)"
+            : json_is_null(after) ? " (deleted)"
+                                  : "");
+    print_side(out, '-', before);
+    print_side(out, '+', after);
+    json_decref(before);
+    json_decref(after);
+}
+
+// Tells what became of an edit; the answer is taken. NULL: it was refused, as was printed.
+static int tell(const struct cli *self, json_t *answer)
+{
+    const json_t *replicated = json_object_get(answer, "replicated");
     if (answer && self->json)
         print_json(answer);
     else if (answer)
-        printf("revision %s\n", text_of(answer, "revision"));
+        printf("revision %s%s\n", text_of(answer, "revision"),
+               json_is_false(replicated) ? " (unreplicated: the other master does not hold it yet)"
+                                         : "");
     json_decref(answer);
     return answer ? 0 : 1;
+}
+
+// Sends {"documents", ...} (taken) and tells the revision. What a stale edit had not seen is shown.
+static int apply(struct cli *self, json_t *edit)
+{
+    json_t *refusal = NULL, *row;
+    size_t i;
+    json_t *answer = client_ask_for(&self->client, "POST", "/config/apply", edit, &refusal);
+    json_array_foreach(json_object_get(refusal, "stale"), i, row)
+    {
+        json_t *change = json_pack(
+            "{s:O, s:O?, s:O?}", "document", json_object_get(row, "document"), "before",
+            json_object_get(row, "body"), "after",
+            json_object_get(json_object_get(edit, "documents"), text_of(row, "document")));
+        fprintf(stderr, "it is at version %s; yours would make of that:\n",
+                text_of(row, "version"));
+        print_change(stderr, change);
+        json_decref(change);
+    }
+    json_decref(refusal);
+    json_decref(edit);
+    return tell(self, answer);
 }
 
 static char *read_file(const char *name, size_t *ret_size)
@@ -146,12 +205,14 @@ static json_t *set_keys(const json_t *tree, const char *document, int count, cha
     return body;
 }
 
-// One document's change, against the revision that it was made of.
+// One document's change, against the version that it was made of.
 static int change_document(struct cli *self, json_t *tree, const char *document, json_t *body,
                            const char *comment)
 {
-    json_t *edit = json_pack("{s:{s:o}, s:s, s:s}", "documents", document, body, "base",
-                             text_of(tree, "revision"), "comment", comment ? comment : "");
+    json_t *base = json_object_get(json_object_get(tree, "versions"), document);
+    json_t *edit =
+        json_pack("{s:{s:o}, s:{s:o}, s:s}", "documents", document, body, "bases", document,
+                  base ? json_incref(base) : json_null(), "comment", comment ? comment : "");
     json_decref(tree);
     if (edit)
         return apply(self, edit);
@@ -217,13 +278,20 @@ static char *format_documents(const json_t *row)
     return text.data;
 }
 
+static char *format_state(const json_t *row)
+{
+    const char *state = json_object_get(row, "held")                         ? "held"
+                        : json_is_true(json_object_get(row, "unreplicated")) ? "unreplicated"
+                                                                             : "";
+    return duplicate(state);
+}
+
 static int config_history(struct cli *self, int argc, char **argv)
 {
-    static const struct column columns[] = {{"REVISION", "revision", 0, NULL},
-                                            {"TIME", "time", 24, NULL},
-                                            {"AUTHOR", "author", 32, NULL},
-                                            {"DOCUMENTS", "", 64, format_documents},
-                                            {"COMMENT", "comment", 64, NULL}};
+    static const struct column columns[] = {
+        {"REVISION", "revision", 0, NULL}, {"TIME", "time", 24, NULL},
+        {"AUTHOR", "author", 32, NULL},    {"DOCUMENTS", "", 64, format_documents},
+        {"COMMENT", "comment", 64, NULL},  {"STATE", "", 40, format_state}};
     const char *limit = NULL;
     int code;
     const struct option_row rows[] = {{"limit", &limit, NULL}};
@@ -239,42 +307,6 @@ static int config_history(struct cli *self, int argc, char **argv)
     code = print_rows(self, path.data, columns, ARRAY_LENGTH(columns));
     buffer_free(&path);
     return code;
-}
-
-static void print_side(char mark, const json_t *body)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)body, key, value)
-    {
-        char *text = json_dumps(value, JSON_ENCODE_ANY);
-        printf("%c   %s = %s\n", mark, key, text);
-        free(text);
-    }
-}
-
-// A key that is the same on both sides is not shown.
-static void print_change(const json_t *change)
-{
-    json_t *before = json_copy(json_object_get(change, "before"));
-    json_t *after = json_copy(json_object_get(change, "after")), *value;
-    const char *key;
-    void *next;
-    json_object_foreach_safe(before, next, key, value)
-    {
-        if (!json_equal(value, json_object_get(after, key)))
-            continue;
-        json_object_del(after, key);
-        json_object_del(before, key);
-    }
-    printf("%s%s\n", text_of(change, "document"),
-           json_is_null(before)  ? " (new)"
-           : json_is_null(after) ? " (deleted)"
-                                 : "");
-    print_side('-', before);
-    print_side('+', after);
-    json_decref(before);
-    json_decref(after);
 }
 
 static int config_diff(struct cli *self, int argc, char **argv)
@@ -296,7 +328,7 @@ static int config_diff(struct cli *self, int argc, char **argv)
     if (changes && self->json)
         print_json_rows(changes);
     else
-        json_array_foreach(changes, i, change) print_change(change);
+        json_array_foreach(changes, i, change) print_change(stdout, change);
     json_decref(changes);
     return changes ? 0 : 1;
 }
@@ -310,20 +342,65 @@ static int config_rollback(struct cli *self, int argc, char **argv)
         return cli_misused(self, "rollback takes one REVISION");
     json_t *body = json_pack("{s:s}", "revision", argv[0]);
     json_t *answer = client_ask(&self->client, "POST", "/config/rollback", body);
-    if (answer && self->json)
-        print_json(answer);
-    else if (answer)
-        printf("revision %s\n", text_of(answer, "revision"));
     json_decref(body);
-    json_decref(answer);
-    return answer ? 0 : 1;
+    return tell(self, answer);
+}
+
+static void print_version(const char *what, const json_t *version)
+{
+    const json_t *held = json_object_get(version, "held");
+    printf("  %s %s by %s at %s%s%s\n", what, text_of(version, "version"),
+           text_of(version, "author"), text_of(version, "time"), held ? ", held: " : "",
+           held ? json_string_value(held) : "");
+    print_side(stdout, ' ', json_object_get(version, "body"));
+    if (json_is_null(json_object_get(version, "body")))
+        puts("    (deleted)");
+}
+
+static int config_conflicts(struct cli *self, int argc, char **argv)
+{
+    int code;
+    if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
+        return code;
+    if (argc > 0)
+        return cli_misused(self, "conflicts takes no argument");
+    json_t *rows = client_ask(&self->client, "GET", "/config/conflicts", NULL), *row, *other;
+    size_t i, k;
+    if (rows && self->json)
+        print_json_rows(rows);
+    json_array_foreach(self->json ? NULL : rows, i, row)
+    {
+        printf("%s\n", text_of(row, "document"));
+        if (json_is_object(json_object_get(row, "in_force")))
+            print_version("in force:", json_object_get(row, "in_force"));
+        json_array_foreach(json_object_get(row, "others"), k, other)
+            print_version("against:", other);
+    }
+    if (rows && !self->json && json_array_size(rows) == 0)
+        puts("no conflicts");
+    json_decref(rows);
+    return rows ? 0 : 1;
+}
+
+static int config_resolve(struct cli *self, int argc, char **argv)
+{
+    int code;
+    if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
+        return code;
+    if (argc != 2)
+        return cli_misused(self, "resolve takes DOCUMENT and VERSION, or current");
+    json_t *body = json_pack("{s:s, s:s}", "document", argv[0], "version", argv[1]);
+    json_t *answer = client_ask(&self->client, "POST", "/config/resolve", body);
+    json_decref(body);
+    return tell(self, answer);
 }
 
 int command_config(struct cli *self, int argc, char **argv)
 {
     static const struct subcommand rows[] = {
-        {"get", config_get},       {"set", config_set},          {"unset", config_unset},
-        {"export", config_export}, {"apply", config_apply},      {"history", config_history},
-        {"diff", config_diff},     {"rollback", config_rollback}};
+        {"get", config_get},        {"set", config_set},           {"unset", config_unset},
+        {"export", config_export},  {"apply", config_apply},       {"history", config_history},
+        {"diff", config_diff},      {"rollback", config_rollback}, {"conflicts", config_conflicts},
+        {"resolve", config_resolve}};
     return cli_choose(self, rows, ARRAY_LENGTH(rows), argc, argv);
 }

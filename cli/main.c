@@ -36,7 +36,9 @@ static const struct {
      "too\n"
      "       postern config history [--limit N]\n"
      "       postern config diff [FROM [TO]]             between revisions\n"
-     "       postern config rollback REVISION\n"
+     "       postern config rollback REVISION            members and revocations stay\n"
+     "       postern config conflicts                    what two masters changed unseen\n"
+     "       postern config resolve DOCUMENT VERSION     or current: settles it\n"
      "Changes take --comment TEXT.\n" COMMON},
     {"quarantine", command_quarantine, "mail that is held back",
      "usage: postern quarantine list [--sender A] [--recipient A] [--since T] [--until T] [--limit "

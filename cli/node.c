@@ -4,13 +4,19 @@
 #include "core/base/buffer.h"
 #include <stdio.h>
 
+// Does it run another tree than this master?
+static char *format_drift(const json_t *row)
+{
+    return duplicate(json_is_true(json_object_get(row, "drift")) ? "DRIFT" : "");
+}
+
 static int node_list(struct cli *self, int argc, char **argv)
 {
     static const struct column columns[] = {
         {"NAME", "name", 32, NULL},        {"ROLE", "role", 0, NULL},
         {"STATE", "state", 0, NULL},       {"SITE", "site", 24, NULL},
-        {"REVISION", "revision", 0, NULL}, {"VERSION", "version", 0, NULL},
-        {"REFUSED", "reason", 80, NULL}};
+        {"REVISION", "revision", 0, NULL}, {"DRIFT", "", 0, format_drift},
+        {"VERSION", "version", 0, NULL},   {"REFUSED", "reason", 80, NULL}};
     int code;
     if (cli_options(self, NULL, 0, &argc, argv, &code) < 0)
         return code;

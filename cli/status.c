@@ -88,6 +88,17 @@ static void print_flow(const json_t *nodes)
     json_decref(workers);
 }
 
+static void print_config(const json_t *config)
+{
+    long long conflicts = json_integer_value(json_object_get(config, "conflicts"));
+    long long lacking = json_integer_value(json_object_get(config, "unreplicated"));
+    if (conflicts > 0)
+        printf("%lld configuration conflict(s), see `postern config conflicts`\n", conflicts);
+    if (lacking > 0)
+        printf("%lld configuration revision(s) unreplicated: the other master lacks them\n",
+               lacking);
+}
+
 static void print_status(const json_t *status)
 {
     static const struct column processes[] = {{"PROCESS", "name", 24, NULL},
@@ -112,6 +123,7 @@ static void print_status(const json_t *status)
         "lag of %s: %lld events, replayed %.2f %%\n", master, (long long)json_integer_value(lag),
         100 * json_real_value(json_object_get(status, "replayed_share")));
     print_peer(json_object_get(status, "peer"));
+    print_config(json_object_get(status, "config"));
     json_array_foreach(json_object_get(status, "alarms"), i, alarm)
         print_alarm(text_of(status, "name"), json_string_value(alarm));
     json_object_foreach(json_object_get(status, "workers"), node, worker)

@@ -365,6 +365,11 @@ static const struct schema_key revoked_keys[] = {
     {.name = "node", .type = SCHEMA_TEXT, .max = 63, .form = form_one_line,
      .about = "Whose key it was."},
 };
+
+static const struct schema_key secret_keys[] = {
+    {.name = "value", .type = SCHEMA_TEXT, .min = 1, .max = 16384,
+     .about = "What it is; shown and exported as a fingerprint, never logged."},
+};
 // clang-format on
 
 const struct schema_kind schema_kinds[] = {
@@ -383,6 +388,7 @@ const struct schema_kind schema_kinds[] = {
     {"node", 1, "One node.", KEYS(node_keys)},
     {"revoked", 1, "A key that is never let in again, by its 32 bytes in hexadecimal.",
      KEYS(revoked_keys)},
+    {"secret", 1, "A password or key that other documents name.", KEYS(secret_keys)},
 };
 const size_t schema_kind_count = ARRAY_LENGTH(schema_kinds);
 

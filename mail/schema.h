@@ -67,6 +67,10 @@ NODISCARD int schema_check_document(const char *document, const json_t *body, ch
                                     size_t error_size);
 // Checks an object {document: body} whole, references too.
 NODISCARD int schema_check_tree(const json_t *documents, char *ret_error, size_t error_size);
+// As schema_check_tree, when the tree was right before the named documents were changed or deleted;
+// without names all is looked at.
+NODISCARD int schema_check_changes(const json_t *documents, const char *const *changed,
+                                   size_t count, char *ret_error, size_t error_size);
 // Reads JSON of a bounded size and depth, without duplicate keys. NULL with "line N, column N:
 // reason".
 json_t *schema_read(const char *json, size_t size, char *ret_error, size_t error_size);

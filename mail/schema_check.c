@@ -326,6 +326,50 @@ int schema_check_tree(const json_t *documents, char *ret_error, size_t error_siz
     return 0;
 }
 
+static int is_referred_to(const char *kind)
+{
+    for (size_t i = 0; i < schema_kind_count; i++)
+        for (size_t k = 0; k < schema_kinds[i].key_count; k++)
+            if (schema_kinds[i].keys[k].reference &&
+                strcmp(schema_kinds[i].keys[k].reference, kind) == 0)
+                return 1;
+    return 0;
+}
+
+static int check_all_references(const json_t *documents, char *ret_error, size_t error_size)
+{
+    const char *name;
+    json_t *body;
+    json_object_foreach((json_t *)documents, name, body)
+    {
+        const struct schema_kind *kind = schema_kind_of(name);
+        if (kind && check_references(kind, name, body, documents, ret_error, error_size) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int schema_check_changes(const json_t *documents, const char *const *changed, size_t count,
+                         char *ret_error, size_t error_size)
+{
+    struct place place = {"documents", NULL, ret_error, error_size};
+    int referred_to = 0;
+    if (!changed)
+        return schema_check_tree(documents, ret_error, error_size);
+    if (json_object_size(documents) > SCHEMA_DOCUMENTS_MOST)
+        return refuse(&place, "there are more than %d of them; merge some", SCHEMA_DOCUMENTS_MOST);
+    for (size_t i = 0; i < count; i++) {
+        const struct schema_kind *kind = schema_kind_of(changed[i]);
+        const json_t *body = json_object_get(documents, changed[i]);
+        if (body && (schema_check_document(changed[i], body, ret_error, error_size) < 0 ||
+                     check_references(kind, changed[i], body, documents, ret_error,
+                                      error_size) < 0))
+            return -1;
+        referred_to |= !body && kind && is_referred_to(kind->name);
+    }
+    return referred_to ? check_all_references(documents, ret_error, error_size) : 0;
+}
+
 // jansson would recurse as deep as the text does; brackets are counted before it sees them.
 static int too_deep(const char *json, size_t size)
 {

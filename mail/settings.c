@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SETTINGS_REVISION_MOST = 64 };
+enum { SETTINGS_REVISION_MOST = 111 };
 
 // One document as it is read: its kind gives the defaults, so the body may be missing.
 struct view {

@@ -31,6 +31,8 @@ const struct route api_routes[] = {
     {"GET", "/config/history", get_history},
     {"GET", "/config/diff", get_difference},
     {"POST", "/verify", post_verify},
+    {"GET", "/config/conflicts", get_conflicts},
+    {"POST", "/config/resolve", post_resolve},
     {"GET", "/nodes", get_nodes},
     {"POST", "/nodes", post_node},
     {"DELETE", "/nodes/", delete_node},

@@ -10,6 +10,7 @@
 #include "master/orders.h"
 #include "master/peer.h"
 #include "master/repair.h"
+#include "master/replicate.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,9 @@ static json_t *node_row(const struct master *master, const struct member *member
                   (json_int_t)tracker_lag(&member->tracker));
     json_object_set_new(row, "lag_seconds", json_real((double)member->lag_ms / 1000));
     add_flow(row, member->status);
+    const char *tree = json_string_value(json_object_get(master->tree, "tree"));
+    if (member->tree[0] && tree)
+        json_object_set_new(row, "drift", json_boolean(strcmp(member->tree, tree) != 0));
     if (member->refused[0]) {
         json_object_set_new(row, "refused_revision", json_string(member->refused));
         json_object_set_new(row, "reason", json_string(member->reason));
@@ -78,8 +82,7 @@ static json_t *node_row(const struct master *master, const struct member *member
 
 static json_t *node_rows(const struct master *master)
 {
-    json_t *tree = master->tree ? json_loads(master->tree, 0, NULL) : NULL;
-    const json_t *documents = json_object_get(tree, "documents");
+    const json_t *documents = json_object_get(master->tree, "documents");
     json_t *list = json_array();
     json_array_append_new(list,
                           json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name",
@@ -89,7 +92,6 @@ static json_t *node_rows(const struct master *master)
                                     master->keys.public_key));
     for (size_t i = 0; i < master->members.count; i++)
         json_array_append_new(list, node_row(master, master->members.list[i], documents));
-    json_decref(tree);
     return list;
 }
 
@@ -129,6 +131,14 @@ static json_t *link_of(const struct master *master)
     return link;
 }
 
+static json_t *config_status(const struct master *master)
+{
+    return json_pack("{s:s, s:O, s:O, s:i}", "revision", master->revision, "tree",
+                     json_object_get(master->tree, "tree"), "conflicts",
+                     json_object_get(master->tree, "conflicts"), "unreplicated",
+                     (int)replicate_lacking(master->replicate));
+}
+
 static json_t *status_of(const struct master *master)
 {
     struct sums sums = {0};
@@ -148,13 +158,14 @@ static json_t *status_of(const struct master *master)
     json_t *alarms = alarms_json(master->alarms);
     if (master->damaged)
         json_array_append_new(alarms, json_string(DAMAGE_ALARM));
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o, s:o}",
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:I, s:I, s:{s:I}, s:f, s:i, s:o, s:o, s:o}",
                      "name", master->conf->name, "role", "master", "version", POSTERN_VERSION,
-                     "revision", master->revision, "processes", processes, "spool", sums.spool,
-                     "queue", sums.queue, "lag_events", master->conf->name, sums.lag,
-                     "replayed_share", all ? (double)sums.replayed / (double)all : 0.0,
-                     "orders_open", (int)orders_open(master->orders), "peer", link_of(master),
-                     "nodes", node_rows(master), "alarms", alarms);
+                     "revision", master->revision, "config", config_status(master), "processes",
+                     processes, "spool", sums.spool, "queue", sums.queue, "lag_events",
+                     master->conf->name, sums.lag, "replayed_share",
+                     all ? (double)sums.replayed / (double)all : 0.0, "orders_open",
+                     (int)orders_open(master->orders), "peer", link_of(master), "nodes",
+                     node_rows(master), "alarms", alarms);
 }
 
 static void answer_status(struct call *call)

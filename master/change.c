@@ -38,24 +38,19 @@ static void apply(struct change *self, struct writer_databases *databases, json_
 {
     static const unsigned statuses[] = {200, 422, 409, 500}; // by enum config_result
     const struct config_edit edit = {
-        .changes = changes, .base = -1, .author = self->author, .comment = self->comment};
-    self->status = statuses[config_apply(databases->cluster, &edit, &self->tree, self->error,
+        .changes = changes, .author = self->author, .comment = self->comment};
+    self->status = statuses[config_apply(databases->configuration, &edit, &self->tree, self->error,
                                          sizeof(self->error))];
 }
 
 static void run(struct writer_job *job, struct writer_databases *databases)
 {
     struct change *self = (struct change *)job;
-    json_t *tree = config_tree(databases->cluster), *changes;
-    if (!tree) {
-        change_refuse(self, 500, "the configuration cannot be read; see the master's log");
-        return;
-    }
-    changes = self->make(self, json_object_get(tree, "documents"));
+    const struct config *config = config_set(databases->configuration);
+    json_t *changes = self->make(self, config_documents(config));
     if (changes)
         apply(self, databases, changes);
     json_decref(changes);
-    json_decref(tree);
 }
 
 static void finish(struct writer_job *job)

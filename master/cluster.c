@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/cluster.h"
 #include "core/base/clock.h"
+#include "master/config_store.h"
 #include "master/store/database.h"
 #include "master/store/merge.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-static const char schema[] =
-    "CREATE TABLE IF NOT EXISTS documents(name TEXT PRIMARY KEY, body TEXT NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS revisions(number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL,"
-    " author TEXT NOT NULL, comment TEXT NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS changes(revision INTEGER NOT NULL, document TEXT NOT NULL,"
-    " before TEXT, after TEXT, PRIMARY KEY(revision, document)) WITHOUT ROWID;"
+static const char schema[] = CONFIG_STORE_SCHEMA
     "CREATE TABLE IF NOT EXISTS orders(key TEXT PRIMARY KEY, id TEXT NOT NULL,"
     " recipient INTEGER NOT NULL, address TEXT NOT NULL, deletes INTEGER NOT NULL,"
     " round INTEGER NOT NULL, node TEXT NOT NULL, day TEXT NOT NULL, author TEXT NOT NULL,"

@@ -1,295 +1,205 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/config.h"
 #include "core/base/clock.h"
+#include "core/base/log.h"
+#include "core/base/random.h"
 #include "mail/schema.h"
-#include "mail/settings.h"
-#include "master/store/database.h"
-#include "master/store/render.h"
+#include "master/config_store.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int64_t newest_revision(sqlite3 *db)
+enum { AHEAD_MS = 5 * 60 * 1000 };
+
+struct configuration {
+    sqlite3 *db;
+    struct config *config;
+    struct edit_maker maker;
+    struct sign_keys keys;
+    struct signers signers;
+};
+
+static int valid(void *context, const json_t *documents, const char *const *changed, size_t count,
+                 char *ret_error, size_t error_size)
 {
-    sqlite3_stmt *row = database_prepare(db, "SELECT coalesce(max(number),0) FROM revisions");
-    int64_t number = row && statement_row(row) == 1 ? sqlite3_column_int64(row, 0) : -1;
-    sqlite3_finalize(row);
-    return number;
+    (void)context;
+    return schema_check_changes(documents, changed, count, ret_error, error_size);
 }
 
-static json_t *body_of(sqlite3_stmt *row, int column)
+static void hold(struct configuration *self, struct revision *revision)
 {
-    const char *text = column_text(row, column);
-    json_t *body = *text ? json_loads(text, 0, NULL) : NULL;
-    return body ? body : json_null();
+    edit_maker_saw(&self->maker, revision);
+    signers_learn(&self->signers, revision);
+    (void)!config_add(self->config, &revision);
 }
 
-static json_t *make_tree(int64_t revision, json_t *documents)
+static void hold_stored(void *context, struct revision *revision)
 {
-    char text[24];
-    snprintf(text, sizeof(text), "%lld", (long long)revision);
-    return json_pack("{s:s, s:o}", "revision", text, "documents", documents);
+    hold(context, revision);
 }
 
-json_t *config_tree(sqlite3 *db)
+struct configuration *configuration_open(sqlite3 *db, const char *master,
+                                         const struct sign_keys *keys, char *ret_error,
+                                         size_t error_size)
 {
-    sqlite3_stmt *row = database_prepare(db, "SELECT name,body FROM documents ORDER BY name");
-    int64_t revision = newest_revision(db);
-    json_t *documents = json_object();
-    int rc = row && revision >= 0 ? 1 : -1;
-    while (rc == 1 && (rc = statement_row(row)) == 1)
-        json_object_set_new(documents, column_text(row, 0), body_of(row, 1));
-    sqlite3_finalize(row);
-    if (rc == 0)
-        return make_tree(revision, documents);
-    json_decref(documents);
-    return NULL;
-}
-
-// The documents as they will be.
-static json_t *changed_documents(const json_t *documents, const struct config_edit *edit)
-{
-    json_t *result = edit->replace ? json_object() : json_copy((json_t *)documents);
-    const char *name;
-    json_t *body;
-    json_object_foreach((json_t *)documents, name, body)
-    {
-        if (schema_is_membership(name))
-            json_object_set(result, name, body);
+    struct configuration *self = allocate(sizeof(*self));
+    self->db = db;
+    self->keys = *keys;
+    self->config = config_new(valid, self);
+    snprintf(self->maker.origin.master, sizeof(self->maker.origin.master), "%s", master);
+    self->maker.origin.start = random_u64();
+    signers_add(&self->signers, keys->public_key);
+    if (config_store_migrate(db, master, keys) < 0 ||
+        config_store_read(db, hold_stored, self) < 0) {
+        snprintf(ret_error, error_size, "cluster.db: the configuration cannot be read");
+        configuration_close(&self);
+        return NULL;
     }
-    json_object_foreach(edit->changes, name, body)
-    {
-        if (json_is_null(body))
-            json_object_del(result, name);
-        else
-            json_object_set(result, name, body);
+    config_merge(self->config);
+    return self;
+}
+
+void configuration_close(struct configuration **self)
+{
+    if (!*self)
+        return;
+    config_destroy(&(*self)->config);
+    signers_free(&(*self)->signers);
+    sign_keys_wipe(&(*self)->keys);
+    free(*self);
+    *self = NULL;
+}
+
+const struct config *config_set(const struct configuration *self)
+{
+    return self->config;
+}
+
+void config_trust(struct configuration *self, const uint8_t key[SIGN_PUBLIC])
+{
+    signers_add(&self->signers, key);
+}
+
+json_t *config_tree(struct configuration *self)
+{
+    const struct revision *newest = config_newest(self->config);
+    char name[REVISION_NAME_SIZE] = "0", hex[2 * TREE_HASH + 1];
+    uint8_t hash[TREE_HASH];
+    if (newest)
+        revision_name(newest, name);
+    config_hash(self->config, config_documents(self->config), hash);
+    for (size_t i = 0; i < sizeof(hash); i++)
+        snprintf(hex + 2 * i, 3, "%02x", hash[i]);
+    json_t *conflicts = config_conflicts(self->config);
+    json_t *tree = json_pack("{s:s, s:s, s:o, s:o, s:i}", "revision", name, "tree", hex,
+                             "documents", json_copy(config_documents(self->config)), "holds",
+                             names_json(config_names(self->config)), "conflicts",
+                             (int)json_array_size(conflicts));
+    json_decref(conflicts);
+    return tree;
+}
+
+// Signs, makes durable, takes into the set. Takes the revision.
+static enum config_result commit(struct configuration *self, struct revision *revision,
+                                 json_t **ret_tree, char *ret_error, size_t error_size)
+{
+    char name[REVISION_NAME_SIZE];
+    revision_name(revision, name);
+    if (revision_sign(revision, &self->keys) < 0) {
+        snprintf(ret_error, error_size, "the change is too big; make it in parts");
+        revision_destroy(&revision);
+        return CONFIG_REFUSED;
     }
-    return result;
-}
-
-// [{document, before, after}] of two sets of documents, by name.
-static json_t *difference_of(const json_t *before, const json_t *after)
-{
-    json_t *all = json_copy((json_t *)before), *list = json_array();
-    json_object_update_missing(all, (json_t *)after);
-    const char *name;
-    json_t *unused;
-    json_object_foreach(all, name, unused)
-    {
-        json_t *old = json_object_get(before, name), *new = json_object_get(after, name);
-        if (!json_equal(old, new))
-            json_array_append_new(list, json_pack("{s:s, s:O?, s:O?}", "document", name, "before",
-                                                  old, "after", new));
-    }
-    json_decref(all);
-    return list;
-}
-
-static void bind_body(sqlite3_stmt *statement, int column, const json_t *body)
-{
-    if (body && !json_is_null(body))
-        sqlite3_bind_text(statement, column, json_dumps(body, JSON_COMPACT), -1, free);
-}
-
-static int write_revision(sqlite3 *db, int64_t number, const struct config_edit *edit)
-{
-    sqlite3_stmt *statement = database_prepare(db, "INSERT INTO revisions VALUES(?1,?2,?3,?4)");
-    if (!statement)
-        return -1;
-    sqlite3_bind_int64(statement, 1, number);
-    sqlite3_bind_int64(statement, 2, clock_wall_ms());
-    sqlite3_bind_text(statement, 3, edit->author, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 4, edit->comment, -1, SQLITE_STATIC);
-    int rc = statement_run(statement);
-    sqlite3_finalize(statement);
-    return rc;
-}
-
-static int write_change(sqlite3 *db, int64_t number, const json_t *change)
-{
-    const char *name = json_string_value(json_object_get(change, "document"));
-    const json_t *after = json_object_get(change, "after");
-    sqlite3_stmt *history = database_prepare(db, "INSERT INTO changes VALUES(?1,?2,?3,?4)");
-    sqlite3_stmt *current = database_prepare(
-        db, json_is_null(after) ? "DELETE FROM documents WHERE name=?1"
-                                : "INSERT OR REPLACE INTO documents VALUES(?1,?2)");
-    int rc = -1;
-    if (history && current) {
-        sqlite3_bind_int64(history, 1, number);
-        sqlite3_bind_text(history, 2, name, -1, SQLITE_STATIC);
-        bind_body(history, 3, json_object_get(change, "before"));
-        bind_body(history, 4, after);
-        sqlite3_bind_text(current, 1, name, -1, SQLITE_STATIC);
-        bind_body(current, 2, after);
-        rc = statement_run(history) < 0 || statement_run(current) < 0 ? -1 : 0;
-    }
-    sqlite3_finalize(history);
-    sqlite3_finalize(current);
-    return rc;
-}
-
-static int write_changes(sqlite3 *db, int64_t number, const struct config_edit *edit,
-                         const json_t *difference)
-{
-    if (database_execute(db, "BEGIN IMMEDIATE") < 0)
-        return -1;
-    int rc = write_revision(db, number, edit);
-    for (size_t i = 0; rc == 0 && i < json_array_size(difference); i++)
-        rc = write_change(db, number, json_array_get(difference, i));
-    if (rc == 0 && database_execute(db, "COMMIT") == 0)
-        return 0;
-    (void)!database_execute(db, "ROLLBACK");
-    return -1;
-}
-
-// A key that was revoked may be anywhere by now.
-static int lets_in_again(const json_t *difference, char *ret_error, size_t error_size)
-{
-    for (size_t i = 0; i < json_array_size(difference); i++) {
-        const json_t *entry = json_array_get(difference, i);
-        const char *name = json_string_value(json_object_get(entry, "document"));
-        if (strncmp(name, "revoked/", 8) != 0 || !json_is_null(json_object_get(entry, "after")))
-            continue;
-        snprintf(ret_error, error_size, "%s: a key is revoked for good; enrol the node anew", name);
-        return 1;
-    }
-    return 0;
-}
-
-// Has one of the documents been changed after the revision that the author had seen?
-static int is_stale(sqlite3 *db, const struct config_edit *edit, const json_t *difference,
-                    char *ret_error, size_t error_size)
-{
-    sqlite3_stmt *row =
-        database_prepare(db, "SELECT max(revision) FROM changes WHERE document=?1 AND revision>?2");
-    int stale = 0;
-    for (size_t i = 0; row && !stale && edit->base >= 0 && i < json_array_size(difference); i++) {
-        const char *name =
-            json_string_value(json_object_get(json_array_get(difference, i), "document"));
-        sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(row, 2, edit->base);
-        if (statement_row(row) == 1 && sqlite3_column_type(row, 0) != SQLITE_NULL) {
-            stale = 1;
-            snprintf(ret_error, error_size,
-                     "%s: revision %lld changed it since %lld, which you had seen; read it again",
-                     name, (long long)sqlite3_column_int64(row, 0), (long long)edit->base);
-        }
-        statement_end(row);
-    }
-    sqlite3_finalize(row);
-    return stale;
-}
-
-static int is_valid(json_t *tree, char *ret_error, size_t error_size)
-{
-    char *text = json_dumps(tree, JSON_COMPACT);
-    struct settings *settings = settings_parse(text, strlen(text), ret_error, error_size);
-    int valid = settings != NULL;
-    settings_release(&settings);
-    free(text);
-    return valid;
-}
-
-enum config_result config_apply(sqlite3 *db, const struct config_edit *edit, json_t **ret_tree,
-                                char *ret_error, size_t error_size)
-{
-    json_t *tree = config_tree(db);
-    if (!tree) {
-        snprintf(ret_error, error_size, "the configuration cannot be read; see the master's log");
+    if (config_store_write(self->db, &revision, 1) < 0) {
+        snprintf(ret_error, error_size, "the change could not be written; see the master's log");
+        revision_destroy(&revision);
         return CONFIG_FAILED;
     }
-    json_t *before = json_object_get(tree, "documents");
-    json_t *after = changed_documents(before, edit);
-    json_t *difference = difference_of(before, after);
-    int64_t number = newest_revision(db) + (json_array_size(difference) > 0);
-    json_t *changed = make_tree(number, after);
-    enum config_result result = CONFIG_DONE;
-    if (is_stale(db, edit, difference, ret_error, error_size)) {
-        result = CONFIG_STALE;
-    } else if (lets_in_again(difference, ret_error, error_size) ||
-               !is_valid(changed, ret_error, error_size)) {
-        result = CONFIG_REFUSED;
-    } else if (json_array_size(difference) > 0 && write_changes(db, number, edit, difference) < 0) {
-        snprintf(ret_error, error_size, "the change could not be written; see the master's log");
-        result = CONFIG_FAILED;
+    hold(self, revision);
+    config_merge(self->config);
+    *ret_tree = config_tree(self);
+    json_object_set_new(*ret_tree, "made", json_string(name));
+    log_info("config.revision", "revision=%s", name);
+    return CONFIG_DONE;
+}
+
+// What every node would have to hold as text.
+static int is_too_big(const struct configuration *self, const json_t *changes)
+{
+    size_t size = json_dumpb(config_documents(self->config), NULL, 0, JSON_COMPACT) +
+                  json_dumpb(changes, NULL, 0, JSON_COMPACT);
+    return size > SCHEMA_TREE_MOST - 4096;
+}
+
+enum config_result config_apply(struct configuration *self, const struct config_edit *edit,
+                                json_t **ret_tree, char *ret_error, size_t error_size)
+{
+    struct revision *revision = NULL;
+    json_t *changes = config_unshown(self, edit->changes), *stale = NULL;
+    const struct edit wanted = {changes,     edit->replace, edit->settles,
+                                edit->bases, edit->author,  edit->comment};
+    enum config_result result = CONFIG_REFUSED;
+    if (strlen(edit->author) > REVISION_TEXT_MOST || strlen(edit->comment) > REVISION_TEXT_MOST) {
+        snprintf(ret_error, error_size, "comment: it is too long; give at most %d bytes",
+                 REVISION_TEXT_MOST);
+    } else if (!edit->replace && is_too_big(self, changes)) {
+        snprintf(ret_error, error_size, "documents: with these there would be more than %d bytes",
+                 SCHEMA_TREE_MOST);
+    } else {
+        switch (edit_make(self->config, &self->maker, &wanted, (uint64_t)clock_wall_ms(), &revision,
+                          &stale, ret_error, error_size)) {
+        case EDIT_MADE:
+            result = commit(self, revision, ret_tree, ret_error, error_size);
+            break;
+        case EDIT_SAME:
+            *ret_tree = config_tree(self);
+            result = CONFIG_DONE;
+            break;
+        case EDIT_STALE:
+            *ret_tree = stale;
+            result = CONFIG_STALE;
+            break;
+        case EDIT_INVALID:
+            break;
+        }
     }
-    if (result == CONFIG_DONE)
-        *ret_tree = json_incref(changed);
-    json_decref(changed);
-    json_decref(difference);
-    json_decref(tree);
+    json_decref(changes);
     return result;
 }
 
-// The documents as they were when a revision was in force; NULL: there was none such.
-static json_t *documents_at(sqlite3 *db, int64_t revision)
+// Merged all the same: a clock only picks the winner. But people should know.
+static void watch_clock(const struct revision *revision)
 {
-    json_t *tree = config_tree(db);
-    sqlite3_stmt *row = database_prepare(db, "SELECT document,before FROM changes WHERE revision>?1"
-                                             " ORDER BY revision DESC");
-    json_t *documents = NULL;
-    if (tree && row && revision >= 0 && revision <= newest_revision(db)) {
-        documents = json_incref(json_object_get(tree, "documents"));
-        sqlite3_bind_int64(row, 1, revision);
-        while (statement_row(row) == 1) {
-            json_t *body = body_of(row, 1);
-            if (json_is_null(body))
-                json_object_del(documents, column_text(row, 0));
-            else
-                json_object_set(documents, column_text(row, 0), body);
-            json_decref(body);
+    char name[REVISION_NAME_SIZE];
+    int64_t ahead_ms = (int64_t)revision->clock.ms - clock_wall_ms();
+    if (ahead_ms <= AHEAD_MS)
+        return;
+    revision_name(revision, name);
+    log_error("config.clock", "alarm=clock-ahead revision=%s ahead_s=%lld", name,
+              (long long)ahead_ms / 1000);
+}
+
+json_t *config_take(struct configuration *self, const struct batch *batch)
+{
+    struct taken taken;
+    batch_read(batch, self->config, &self->signers, &taken);
+    if (taken.malformed || taken.untrusted)
+        log_error("config.untrusted", "alarm=revision-refused malformed=%u unsigned=%u",
+                  taken.malformed, taken.untrusted);
+    int written =
+        taken.count > 0 && config_store_write(self->db, taken.revisions, taken.count) == 0;
+    for (size_t i = 0; i < taken.count; i++) {
+        if (written) {
+            watch_clock(taken.revisions[i]);
+            hold(self, taken.revisions[i]);
+        } else {
+            revision_destroy(&taken.revisions[i]);
         }
     }
-    sqlite3_finalize(row);
-    json_decref(tree);
-    return documents;
-}
-
-json_t *config_changes_to(sqlite3 *db, int64_t revision)
-{
-    json_t *then = documents_at(db, revision), *tree = config_tree(db), *changes = NULL, *entry;
-    if (then && tree) {
-        json_t *list = difference_of(json_object_get(tree, "documents"), then);
-        size_t i;
-        changes = json_object();
-        json_array_foreach(list, i, entry)
-        {
-            const char *name = json_string_value(json_object_get(entry, "document"));
-            if (!schema_is_membership(name))
-                json_object_set(changes, name, json_object_get(entry, "after"));
-        }
-        json_decref(list);
-    }
-    json_decref(then);
-    json_decref(tree);
-    return changes;
-}
-
-json_t *config_difference(sqlite3 *db, int64_t from, int64_t to)
-{
-    json_t *before = documents_at(db, from), *after = documents_at(db, to);
-    json_t *list = before && after ? difference_of(before, after) : NULL;
-    json_decref(before);
-    json_decref(after);
-    return list;
-}
-
-json_t *config_history(sqlite3 *db, unsigned limit)
-{
-    sqlite3_stmt *row = database_prepare(
-        db, "SELECT r.number,r.time_ms,r.author,r.comment,"
-            " (SELECT json_group_array(document) FROM changes WHERE revision=r.number)"
-            " FROM revisions r ORDER BY r.number DESC LIMIT ?1");
-    json_t *list = json_array();
-    if (!row)
-        return list;
-    sqlite3_bind_int64(row, 1, limit ? (int64_t)limit : -1);
-    while (statement_row(row) == 1)
-        json_array_append_new(
-            list, json_pack("{s:s, s:o, s:s, s:s, s:o}", "revision", column_text(row, 0), "time",
-                            render_time(sqlite3_column_int64(row, 1)), "author",
-                            column_text(row, 2), "comment", column_text(row, 3), "documents",
-                            json_loads(column_text(row, 4), 0, NULL)));
-    sqlite3_finalize(row);
-    return list;
+    free(taken.revisions);
+    if (!written)
+        return NULL;
+    config_merge(self->config);
+    log_info("config.taken", "revisions=%zu", taken.count);
+    return config_tree(self);
 }

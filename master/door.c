@@ -66,9 +66,8 @@ static void tell_member(struct master *master, struct control *control, const ch
 {
     Postern__JoinAnswer answer = POSTERN__JOIN_ANSWER__INIT;
     Postern__JoinMaster masters[TOKEN_DOORS_MOST], *list[TOKEN_DOORS_MOST];
-    json_t *tree = json_loads(master->tree, 0, NULL);
     size_t count;
-    struct settings_node *nodes = nodes_read(json_object_get(tree, "documents"), 0, &count);
+    struct settings_node *nodes = nodes_read(json_object_get(master->tree, "documents"), 0, &count);
     for (size_t i = 0; i < count; i++) {
         const struct settings_node *node = &nodes[i];
         if (strcmp(node->key, key) == 0)
@@ -88,7 +87,6 @@ static void tell_member(struct master *master, struct control *control, const ch
     if (answer.name.len)
         send_answer(control, route, &answer);
     nodes_free(nodes, count);
-    json_decref(tree);
 }
 
 void door_knocked(struct master *master, const struct member *member)
@@ -245,8 +243,7 @@ static char *encode(const struct master *master, const struct token *made, uint8
 {
     Postern__JoinToken token = POSTERN__JOIN_TOKEN__INIT;
     Postern__JoinDoor doors[TOKEN_DOORS_MOST], *list[TOKEN_DOORS_MOST];
-    json_t *tree = json_loads(master->tree, 0, NULL),
-           *documents = json_object_get(tree, "documents");
+    const json_t *documents = json_object_get(master->tree, "documents");
     const char *cluster =
         json_string_value(json_object_get(json_object_get(documents, "cluster"), "id"));
     size_t count;
@@ -260,7 +257,6 @@ static char *encode(const struct master *master, const struct token *made, uint8
     token.expires_s = (uint64_t)made->expires_s;
     char *text = token.n_doors && cluster ? token_encode(&token) : NULL;
     nodes_free(nodes, count);
-    json_decref(tree);
     return text;
 }
 

@@ -42,12 +42,12 @@ static void keep_bodies(json_t *changes, const json_t *documents)
 static int apply(struct writer_databases *databases, json_t *changes, const char *comment,
                  char *ret_error, size_t error_size)
 {
-    const struct config_edit edit = {
-        .changes = changes, .base = -1, .author = "postern", .comment = comment};
+    const struct config_edit edit = {.changes = changes, .author = "postern", .comment = comment};
     json_t *tree = NULL;
-    int rc = config_apply(databases->cluster, &edit, &tree, ret_error, error_size) == CONFIG_DONE
-                 ? 0
-                 : -1;
+    int rc =
+        config_apply(databases->configuration, &edit, &tree, ret_error, error_size) == CONFIG_DONE
+            ? 0
+            : -1;
     json_decref(tree);
     return rc;
 }
@@ -55,7 +55,7 @@ static int apply(struct writer_databases *databases, json_t *changes, const char
 // Done again after a crash in between it changes nothing more.
 static int move_old_members(struct writer_databases *databases, char *ret_error, size_t error_size)
 {
-    json_t *changes = json_object(), *tree = config_tree(databases->cluster);
+    json_t *changes = json_object(), *tree = config_tree(databases->configuration);
     int there = tree ? cluster_old_members(databases->cluster, add_old_member, changes) : -1;
     int rc = there < 0 ? -1 : 0;
     snprintf(ret_error, error_size, "cluster.db cannot be read");
@@ -82,9 +82,12 @@ static json_t *own_body(const struct master *master, const json_t *before)
         {"events", conf->bind_events},   {"public", conf->bind_public},
         {"enrol", conf->bind_enrol},
     };
+    char sign[SIGN_TEXT_SIZE];
     json_t *body = before ? json_copy((json_t *)before) : json_object();
     json_object_set_new(body, "role", json_string("master"));
     json_object_set_new(body, "key", json_string(master->keys.public_key));
+    sign_public_format(master->sign.public_key, sign);
+    json_object_set_new(body, "sign", json_string(sign));
     for (size_t i = 0; i < ARRAY_LENGTH(addresses); i++) {
         char reached[128];
         nodeconf_reach(conf, addresses[i].bound, reached);
@@ -102,7 +105,8 @@ static json_t *make_own(struct change *self, const json_t *documents)
     snprintf(self->comment, sizeof(self->comment), "%s enters itself", self->master->conf->name);
     json_t *changes =
         json_pack("{s:o}", document, own_body(self->master, json_object_get(documents, document)));
-    if (!schema_text(json_object_get(documents, "cluster"), "id")) {
+    if (!schema_text(json_object_get(documents, "cluster"), "id") &&
+        !json_is_true(json_object_get(self->arguments, "other"))) {
         char id[17];
         snprintf(id, sizeof(id), "%016llx", (unsigned long long)random_u64());
         json_object_set_new(changes, "cluster", json_pack("{s:s}", "id", id));
@@ -133,7 +137,7 @@ int enrol_open(struct master *master, char *ret_error, size_t error_size)
     struct writer_databases *databases = writer_databases(master->writer);
     if (move_old_members(databases, ret_error, error_size) < 0)
         return -1;
-    json_t *tree = config_tree(databases->cluster);
+    json_t *tree = config_tree(databases->configuration);
     snprintf(ret_error, error_size, "cluster.db cannot be read");
     if (!tree)
         return -1;
@@ -146,6 +150,13 @@ int enrol_open(struct master *master, char *ret_error, size_t error_size)
     return 0;
 }
 
+// Two masters that start a cluster together do not both give it an id: the first by name does.
+static int is_named_by_other(const struct master *master)
+{
+    return master->conf->master_count > 0 && master->waited_s < PEER_WAIT_S &&
+           strcmp(master->conf->masters[0].name, master->conf->name) < 0;
+}
+
 // What this master was called while it was away is its peer's to say: it enters itself only now.
 void enrol_ready(struct master *master)
 {
@@ -153,7 +164,8 @@ void enrol_ready(struct master *master)
         return;
     master->ready = 1;
     membership_admit(master);
-    change_start(change_new(master, json_object(), make_own, own_entered, NULL));
+    change_start(change_new(master, json_pack("{s:b}", "other", is_named_by_other(master)),
+                            make_own, own_entered, NULL));
 }
 
 void enrol_tick(struct master *master)

@@ -10,6 +10,7 @@
 #include "master/membership.h"
 #include "master/orders.h"
 #include "master/peer.h"
+#include "master/replicate.h"
 #include "proto/control.pb-c.h"
 #include "proto/stream.pb-c.h"
 #include <stdio.h>
@@ -54,15 +55,28 @@ static void send_ack(struct master *master, const struct member *member)
     send(master, member, CONTROL_ACK, &ack.base);
 }
 
+static const char *tree_hash(const struct master *master)
+{
+    const char *hash = json_string_value(json_object_get(master->tree, "tree"));
+    return hash ? hash : "";
+}
+
 static void send_hello(struct master *master, const struct member *member)
 {
     Postern__MasterHello hello = POSTERN__MASTER_HELLO__INIT;
+    char sign[SIGN_TEXT_SIZE];
     hello.master = bytes_of(master->conf->name);
     hello.incarnation = master->incarnation;
     hello.epoch = member->tracker.epoch;
     hello.watermark = member->tracker.committed;
     hello.revision = bytes_of(master->revision);
+    hello.tree = bytes_of(tree_hash(master));
+    hello.n_holds = replicate_holds(master->replicate)->count;
+    hello.holds = names_pack(replicate_holds(master->replicate));
+    sign_public_format(master->sign.public_key, sign);
+    hello.sign = bytes_of(sign);
     send(master, member, CONTROL_MASTER_HELLO, &hello.base);
+    names_packed_free(&hello.holds, hello.n_holds);
 }
 
 static void ask_replay(struct master *master, struct member *member)
@@ -200,6 +214,7 @@ static void on_heartbeat(struct master *master, struct member *member, const uin
     copy_bytes(member->revision, sizeof(member->revision), &beat->revision);
     copy_bytes(member->version, sizeof(member->version), &beat->version);
     member->clock_ahead_ms = beat->clock_ms ? beat->clock_ms - clock_wall_ms() : 0;
+    copy_bytes(member->tree, sizeof(member->tree), &beat->tree);
     if (beat->status.len > 0 && beat->status.len <= STATUS_MOST) {
         json_t *status = json_loadb((const char *)beat->status.data, beat->status.len,
                                     JSON_REJECT_DUPLICATES, NULL);
@@ -258,6 +273,8 @@ static void on_hello(struct master *master, struct member *member, const uint8_t
     copy_bytes(member->site, sizeof(member->site), &hello->site);
     copy_bytes(member->version, sizeof(member->version), &hello->version);
     copy_bytes(member->revision, sizeof(member->revision), &hello->revision);
+    copy_bytes(member->tree, sizeof(member->tree), &hello->tree);
+    replicate_node_holds(master->replicate, member, hello->holds, hello->n_holds);
     int lost = hello->acknowledged_incarnation == master->incarnation &&
                tracker_lost(tracker, hello->epoch, hello->acknowledged_epoch, hello->acknowledged);
     if (lost)
@@ -286,17 +303,27 @@ static void on_hello(struct master *master, struct member *member, const uint8_t
     postern__node_hello__free_unpacked(hello, NULL);
 }
 
-static void on_config_request(struct master *master, struct member *member)
+static void on_config_request(struct master *master, const struct member *member,
+                              const uint8_t *data, size_t size)
 {
-    Postern__ConfigTree tree = POSTERN__CONFIG_TREE__INIT;
-    if (!master->tree || strcmp(master->revision, "0") == 0)
-        return; // nothing was configured yet: a worker keeps what it has
-    tree.revision = bytes_of(master->revision);
-    tree.json = bytes_of(master->tree);
-    send(master, member, CONTROL_CONFIG, &tree.base);
+    Postern__ConfigRequest *request = postern__config_request__unpack(NULL, size, data);
+    if (!request)
+        return;
+    replicate_asked(master->replicate, member->route, CONTROL_CONFIG, request);
+    postern__config_request__free_unpacked(request, NULL);
 }
 
-static void on_config_report(struct member *member, const uint8_t *data, size_t size)
+static void on_config_returned(struct master *master, const uint8_t *data, size_t size)
+{
+    Postern__ConfigRevisions *message = postern__config_revisions__unpack(NULL, size, data);
+    if (!message)
+        return;
+    replicate_returned(master->replicate, message);
+    postern__config_revisions__free_unpacked(message, NULL);
+}
+
+static void on_config_report(struct master *master, struct member *member, const uint8_t *data,
+                             size_t size)
 {
     Postern__ConfigReport *report = postern__config_report__unpack(&unpack_allocator, size, data);
     if (!report)
@@ -307,8 +334,10 @@ static void on_config_report(struct member *member, const uint8_t *data, size_t 
         log_error("config.refused", "node=%s revision=%s", member->name, member->refused);
     } else {
         copy_bytes(member->revision, sizeof(member->revision), &report->revision);
+        copy_bytes(member->tree, sizeof(member->tree), &report->tree);
         member->refused[0] = member->reason[0] = 0;
     }
+    replicate_node_holds(master->replicate, member, report->holds, report->n_holds);
     postern__config_report__free_unpacked(report, NULL);
 }
 
@@ -334,9 +363,11 @@ static void on_worker(struct master *master, struct member *member, enum control
     else if (type == CONTROL_REPLAYED)
         on_publication(master, member, data, size, 1);
     else if (type == CONTROL_CONFIG_REQUEST)
-        on_config_request(master, member);
+        on_config_request(master, member, data, size);
     else if (type == CONTROL_CONFIG_REPORT)
-        on_config_report(member, data, size);
+        on_config_report(master, member, data, size);
+    else if (type == CONTROL_CONFIG_RETURNED)
+        on_config_returned(master, data, size);
     else if (type == CONTROL_REPLY)
         commands_reply(master->commands, member, data, size);
     else if (type == CONTROL_BODY)
@@ -399,16 +430,20 @@ void intake_announce(struct master *master)
 {
     Postern__ConfigReport report = POSTERN__CONFIG_REPORT__INIT;
     report.revision = bytes_of(master->revision);
+    report.tree = bytes_of(tree_hash(master));
+    report.n_holds = replicate_holds(master->replicate)->count;
+    report.holds = names_pack(replicate_holds(master->replicate));
     stream_send(master->config, "config", CONTROL_ANNOUNCE, &report.base);
+    names_packed_free(&report.holds, report.n_holds);
 }
 
 void intake_configure(struct master *master, json_t *tree)
 {
-    free(master->tree);
-    master->tree = json_dumps(tree, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(master->tree);
+    master->tree = tree;
     snprintf(master->revision, sizeof(master->revision), "%s",
              json_string_value(json_object_get(tree, "revision")));
+    replicate_follow(master->replicate, tree);
     membership_follow(master, json_object_get(tree, "documents"));
-    json_decref(tree);
     intake_announce(master);
 }

@@ -9,6 +9,7 @@
 #include "master/cluster.h"
 #include "master/commands.h"
 #include "master/compare.h"
+#include "master/config.h"
 #include "master/damage.h"
 #include "master/door.h"
 #include "master/enrol.h"
@@ -18,6 +19,7 @@
 #include "master/peer.h"
 #include "master/public.h"
 #include "master/repair.h"
+#include "master/replicate.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +77,10 @@ static int open_store(struct master *master, const struct failure *failure)
     writer_on_public(master->writer, public_stream_tell, master->public);
     struct writer_databases *databases = writer_databases(master->writer);
     damage_look(master);
+    databases->configuration = configuration_open(databases->cluster, master->conf->name,
+                                                  &master->sign, error, sizeof(error));
+    if (!databases->configuration)
+        return fail(failure, "configuration", error);
     master->incarnation = store_incarnation(databases->store);
     if (enrol_open(master, error, sizeof(error)) < 0)
         return fail(failure, "members", error);
@@ -90,6 +96,10 @@ static int open_sockets(struct master *master, const struct failure *failure)
     char path[256];
     snprintf(path, sizeof(path), "%s/node.key", conf->keys);
     if (curve_keys_read(path, &master->keys) < 0)
+        return fail(failure, path, strerror(errno));
+    snprintf(path, sizeof(path), "%s/sign.key", conf->keys);
+    if (sign_keys_read(path, &master->sign) < 0 &&
+        (errno != ENOENT || sign_keys_make(path, &master->sign) < 0))
         return fail(failure, path, strerror(errno));
     master->zap = zap_new(master->loop);
     if (!master->zap)
@@ -118,6 +128,7 @@ static void tick(void *context)
     peer_tick(self->peer);
     repair_tick(self->repair);
     compare_tick(self);
+    replicate_tick(self->replicate);
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
@@ -141,6 +152,7 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->commands = commands_new(self);
     self->orders = orders_new(self);
     self->door = door_new(self);
+    self->replicate = replicate_new(self);
     if (open_sockets(self, &failure) < 0 || open_store(self, &failure) < 0)
         return -1;
     self->peer = peer_new(self);
@@ -162,6 +174,7 @@ void master_close(struct master *self)
     repair_destroy(&self->repair);
     alarms_destroy(&self->alarms);
     writer_destroy(&self->writer); // what it had in hand is answered
+    replicate_destroy(&self->replicate);
     commands_destroy(&self->commands);
     api_destroy(&self->api);
     peer_destroy(&self->peer);
@@ -174,6 +187,7 @@ void master_close(struct master *self)
     orders_destroy(&self->orders);
     members_clear(&self->members);
     curve_keys_wipe(&self->keys);
-    free(self->tree);
+    json_decref(self->tree);
+    sign_keys_wipe(&self->sign);
     self->tree = NULL;
 }

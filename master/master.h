@@ -5,6 +5,8 @@
 #include "core/base/base.h"
 #include "core/base/nodeconf.h"
 #include "core/bus/keys.h"
+#include "core/config/names.h"
+#include "core/config/signature.h"
 #include "master/members.h"
 #include "master/writer.h"
 
@@ -19,6 +21,7 @@ struct orders;
 struct peer;
 struct public_stream;
 struct repair;
+struct replicate;
 struct stream;
 struct timer;
 struct zap;
@@ -38,8 +41,10 @@ struct master {
     struct members members;
     int ready;         // workers are let in
     unsigned waited_s; // for the peer
-    char revision[24];
-    char *tree; // the configuration in force, as nodes get it
+    char revision[REVISION_NAME_SIZE];
+    json_t *tree;          // config_tree of the configuration in force; NULL: not yet
+    struct sign_keys sign; // signs the revisions made here
+    struct replicate *replicate;
     struct commands *commands;
     struct orders *orders;
     struct peer *peer;

@@ -3,6 +3,7 @@
 
 // The enrolled nodes as the loop knows them. A node is found by the key of its connection, never by
 // what it claims to be.
+#include "core/config/revision.h"
 #include "core/stream/lag.h"
 #include "mail/settings.h"
 #include "master/tracker.h"
@@ -26,9 +27,9 @@ struct member {
     struct lag lag;
     int64_t lag_ms; // for how long we have been behind its stream
     uint64_t first_kept;
-    char site[64], revision[65], version[32];
-    char refused[65], reason[512]; // the revision it would not run, and why
-    json_t *status;                // of the last heartbeat, NULL: none
+    char site[64], revision[REVISION_NAME_SIZE], tree[2 * TREE_HASH + 1], version[32];
+    char refused[REVISION_NAME_SIZE], reason[512]; // the revision it would not run, and why
+    json_t *status;                                // of the last heartbeat, NULL: none
 };
 
 struct members {

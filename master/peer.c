@@ -5,7 +5,7 @@
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
 #include "master/compare.h"
-#include "master/enrol.h"
+#include "master/replicate.h"
 #include "proto/peer.pb-c.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct peer {
     int connected;             // as it was told last
     uint64_t incarnation, lag;
     int64_t ahead_ms; // its clock before ours
-    char version[32], revision[64];
+    char version[32], revision[REVISION_NAME_SIZE];
 };
 
 static ProtobufCBinaryData bytes_of(const char *text)
@@ -44,6 +44,7 @@ static struct member *member_of(const struct master *master, const ProtobufCBina
 struct hello {
     Postern__PeerHello message;
     Postern__PeerPosition position[MEMBERS_MOST], *list[MEMBERS_MOST];
+    char sign[SIGN_TEXT_SIZE];
 };
 
 static void fill_hello(struct hello *self, const struct master *master)
@@ -66,29 +67,62 @@ static void fill_hello(struct hello *self, const struct master *master)
         self->list[self->message.n_positions++] = position;
     }
     self->message.positions = self->list;
+    self->message.n_holds = replicate_holds(master->replicate)->count;
+    self->message.holds = names_pack(replicate_holds(master->replicate));
+    self->message.tree = bytes_of(json_string_value(json_object_get(master->tree, "tree")));
+    sign_public_format(master->sign.public_key, self->sign);
+    self->message.sign = bytes_of(self->sign);
+}
+
+static void free_hello(struct hello *self)
+{
+    names_packed_free(&self->message.holds, self->message.n_holds);
+    free(self);
 }
 
 static void say_hello(void *context)
 {
     struct peer *self = context;
+    if (!self->control)
+        return;
     struct hello *hello = allocate(sizeof(*hello));
     fill_hello(hello, self->master);
     self->said_ms = loop_now_ms(self->master->loop);
     if (peer_ask(self, CONTROL_PEER_HELLO, &hello->message.base) < 0)
         log_debug("peer.hello", "peer=%s unsent=%d", self->address->name, errno);
-    free(hello);
+    free_hello(hello);
+}
+
+// Only whom we connect to ourselves is the other master; what any of them tells is the same.
+static void take_holds(struct peer *self, const Postern__PeerHello *hello)
+{
+    if (self->control)
+        replicate_peer_holds(self->master->replicate, hello->holds, hello->n_holds, &hello->sign);
+}
+
+static void note_revision(const struct master *master, const char *key,
+                          const Postern__PeerHello *hello)
+{
+    struct member *member = members_by_key(&master->members, key);
+    if (!member)
+        return;
+    log_escape(hello->version.data, hello->version.len, member->version, sizeof(member->version));
+    log_escape(hello->revision.data, hello->revision.len, member->revision,
+               sizeof(member->revision));
+    log_escape(hello->tree.data, hello->tree.len, member->tree, sizeof(member->tree));
 }
 
 static void on_hello_asked(struct peer *self, const char *key, enum control_type type,
                            const ProtobufCMessage *message)
 {
     (void)type;
-    (void)message; // who asks, the member list knows
     struct hello *hello = allocate(sizeof(*hello));
     fill_hello(hello, self->master);
     if (control_send(self->master->control, key, CONTROL_PEER_HELLO, &hello->message.base) < 0)
         log_debug("peer.hello", "unanswered=%d", errno);
-    free(hello);
+    free_hello(hello);
+    note_revision(self->master, key, (const Postern__PeerHello *)message);
+    take_holds(self, (const Postern__PeerHello *)message);
 }
 
 static uint64_t lag_behind(const struct master *master, const Postern__PeerPosition *position)
@@ -107,13 +141,13 @@ static void on_hello(struct peer *self, enum control_type type, ProtobufCMessage
         log_info("peer.incarnation", "peer=%s incarnation=%016llx", self->address->name,
                  (unsigned long long)hello->incarnation);
     self->incarnation = hello->incarnation;
-    enrol_ready(self->master);
     self->ahead_ms = hello->clock_ms - clock_wall_ms();
     log_escape(hello->version.data, hello->version.len, self->version, sizeof(self->version));
     log_escape(hello->revision.data, hello->revision.len, self->revision, sizeof(self->revision));
     self->lag = 0;
     for (size_t i = 0; i < hello->n_positions; i++)
         self->lag += lag_behind(self->master, hello->positions[i]);
+    take_holds(self, hello);
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
@@ -130,6 +164,21 @@ static void on_answer(struct peer *self, enum control_type type, ProtobufCMessag
     compare_answered(self->master, type, (Postern__PeerAnswer *)message);
 }
 
+// -- configuration
+
+static void on_config_asked(struct peer *self, const char *key, enum control_type type,
+                            const ProtobufCMessage *message)
+{
+    replicate_asked(self->master->replicate, key, type, (const Postern__ConfigRequest *)message);
+}
+
+static void on_config(struct peer *self, enum control_type type, ProtobufCMessage *message)
+{
+    (void)type;
+    replicate_peer_gave(self->master->replicate, (const Postern__ConfigRevisions *)message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
 // -- what the peer asks and answers; who may say it, core/bus/roles knows
 
 static const struct question {
@@ -143,6 +192,7 @@ static const struct question {
     {CONTROL_PEER_RANGES, &postern__peer_ask__descriptor, on_asked},
     {CONTROL_PEER_ROWS, &postern__peer_ask__descriptor, on_asked},
     {CONTROL_PEER_EVENTS, &postern__peer_ask__descriptor, on_asked},
+    {CONTROL_PEER_CONFIG, &postern__config_request__descriptor, on_config_asked},
 };
 
 static const struct reply {
@@ -156,6 +206,7 @@ static const struct reply {
     {CONTROL_PEER_RANGES, &postern__peer_answer__descriptor, on_answer},
     {CONTROL_PEER_ROWS, &postern__peer_answer__descriptor, on_answer},
     {CONTROL_PEER_EVENTS, &postern__peer_answer__descriptor, on_answer},
+    {CONTROL_PEER_CONFIG, &postern__config_revisions__descriptor, on_config},
 };
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
@@ -198,6 +249,11 @@ static void receive(void *context, const char *key, enum control_type type, cons
     ProtobufCMessage *message = unpack(replies[i].descriptor, data, size);
     if (message)
         replies[i].call(self, type, message);
+}
+
+void peer_hello(struct peer *self)
+{
+    say_hello(self);
 }
 
 // -- life

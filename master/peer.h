@@ -14,7 +14,8 @@ struct peer;
 // with the role `master` is answered. NULL with errno.
 struct peer *peer_new(struct master *master);
 void peer_destroy(struct peer **self);
-void peer_tick(struct peer *self); // a few times a second
+void peer_tick(struct peer *self);  // a few times a second
+void peer_hello(struct peer *self); // at once: something about us changed
 
 // A message of a member with role `master` on our ROUTER, of a type that it may send.
 void peer_asked(struct peer *self, struct member *member, enum control_type type,

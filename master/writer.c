@@ -9,6 +9,7 @@
 #include "core/base/unpack.h"
 #include "core/stream/kind.h"
 #include "master/cluster.h"
+#include "master/config.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -499,6 +500,7 @@ void writer_destroy(struct writer **self_p)
         hear(self, notice);
     mailbox_destroy(&self->notices);
     store_close(&self->databases.store);
+    configuration_close(&self->databases.configuration);
     cluster_close(&self->databases.cluster);
     buffer_free(&self->added);
     table_each(self->positions, free_position, NULL);

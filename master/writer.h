@@ -16,6 +16,7 @@ struct writer_job;
 struct writer_databases {
     struct store *store;
     struct sqlite3 *cluster;
+    struct configuration *configuration;
 };
 
 // A job is part of its owner's structure. `run` is called on the writer's thread, then `done` on

@@ -3,7 +3,9 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/nodeconf.h"
 #include "mail/schema.h"
+#include "node/revisions.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,40 +13,54 @@
 #include <string.h>
 
 enum {
-    REVISION_SIZE = 129,
     ERROR_SIZE = 512,
     ASK_AGAIN_S = 2,
-    REFUSED_ASK_S = 60,
     RELOAD_MOST_S = 10,
     PATH_SIZE = 160,
+    BATCH_MOST = 4096, // revisions that wait for the disk thread
 };
 
 static const char never_configured[] = "{\"revision\":\"0\",\"documents\":{}}";
 
 // A tree on its way; the disk thread's until it is written.
 struct tree {
-    char folder[PATH_SIZE];
-    char revision[REVISION_SIZE];
+    char revision[REVISION_NAME_SIZE], hash[2 * TREE_HASH + 1];
     char *json;
     size_t size;
     struct settings *settings; // NULL: refused
     char error[ERROR_SIZE];
     struct apply *apply;
-    int rolls_back; // the last good one, put back
+    struct batch batch; // revisions that make it; none: it is put back, or made of what is held
+    struct signers keys;
+    struct names holds; // afterwards
+    int rolls_back;     // the last good one, put back
+    int merges;         // it is made of what is held
+    unsigned refused;   // revisions without a master's signature
+};
+
+struct door {
+    struct transfer transfer;
+    unsigned asked_s; // seconds since
 };
 
 struct apply {
     struct apply_ops ops;
     char folder[PATH_SIZE];
+    struct revisions *revisions; // the disk thread's
+    struct names holds;
     struct settings *settings; // in force
-    char *json, *json_before;  // as a file; NULL: there is none
-    struct tree *waiting;      // came while another was being applied
+    char hash[2 * TREE_HASH + 1];
+    char *json, *json_before; // as a file; NULL: there is none
+    char hash_before[2 * TREE_HASH + 1];
+    struct batch batch;        // came while others were being taken
+    struct signers keys;       // of masters, by their Hello
+    struct tree *back;         // to be put back
+    int merges;                // what is held does not run yet
     int busy;                  // one is being written
     uint64_t told[STAGE_NODE]; // stages that have not answered
     int telling, telling_s;
     int rolled_back; // what is being told was put back: its report has been made
-    char refused[REVISION_SIZE];
-    unsigned refused_s, asked_s; // seconds since
+    struct door doors[MASTERS_MOST];
 };
 
 static int is_told(const struct apply *self)
@@ -61,48 +77,54 @@ static void free_tree(struct tree **tree)
         return;
     free((*tree)->json);
     settings_release(&(*tree)->settings);
+    batch_free(&(*tree)->batch);
+    signers_free(&(*tree)->keys);
+    names_free(&(*tree)->holds);
     free(*tree);
     *tree = NULL;
 }
 
-static struct tree *tree_new(struct apply *self, const char *revision, const void *json,
-                             size_t size)
-{
-    struct tree *tree = allocate(sizeof(*tree));
-    tree->apply = self;
-    memcpy(tree->folder, self->folder, sizeof(tree->folder));
-    snprintf(tree->revision, sizeof(tree->revision), "%s", revision);
-    tree->json = duplicate_bytes(json, size);
-    tree->size = size;
-    return tree;
-}
-
 // -- on the disk thread
 
-static int write_tree(void *context)
+static int write_current(struct tree *tree)
+{
+    const struct apply *self = tree->apply;
+    char path[PATH_SIZE + 16];
+    tree->settings = settings_parse(tree->json, tree->size, tree->error, sizeof(tree->error));
+    if (!tree->settings)
+        return EINVAL;
+    snprintf(path, sizeof(path), "%s/current", self->folder);
+    if (file_write_atomic(path, tree->json, tree->size, 0640) == 0)
+        return 0;
+    int error = errno;
+    snprintf(tree->error, sizeof(tree->error), "%s: %s", path, strerror(error));
+    settings_release(&tree->settings);
+    return error;
+}
+
+// Takes the revisions, merges, writes the tree they make. EALREADY: nothing came of it.
+static int take_and_write(void *context)
 {
     struct tree *tree = context;
-    char path[PATH_SIZE + 16];
-    struct settings *settings =
-        settings_parse(tree->json, tree->size, tree->error, sizeof(tree->error));
-    if (!settings)
-        return EINVAL;
-    if (strcmp(settings->revision, tree->revision) != 0) {
-        snprintf(tree->error, sizeof(tree->error), "revision: it is %.128s inside the tree",
-                 settings->revision);
-        settings_release(&settings);
-        return EINVAL;
-    }
-    snprintf(path, sizeof(path), "%s/current", tree->folder);
-    if (file_make_folders(tree->folder, 0750) < 0 ||
-        file_write_atomic(path, tree->json, tree->size, 0640) < 0) {
+    struct revisions *revisions = tree->apply->revisions;
+    for (size_t i = 0; i < tree->keys.count; i++)
+        revisions_trust(revisions, tree->keys.keys[i]);
+    int taken = revisions_take(revisions, &tree->batch, &tree->refused);
+    if (taken < 0) {
         int error = errno;
-        snprintf(tree->error, sizeof(tree->error), "%s: %s", path, strerror(error));
-        settings_release(&settings);
+        snprintf(tree->error, sizeof(tree->error), "revisions: %s", strerror(error));
         return error;
     }
-    tree->settings = settings;
-    return 0;
+    names_unite(&tree->holds, config_names(revisions_set(revisions)));
+    if (taken == 0 && !tree->merges)
+        return EALREADY;
+    tree->json = revisions_tree(revisions, &tree->size, tree->revision, tree->hash);
+    return write_current(tree);
+}
+
+static int write_back(void *context)
+{
+    return write_current(context);
 }
 
 // -- on the loop
@@ -111,21 +133,38 @@ static void tree_written(void *context, int result);
 
 static void next(struct apply *self)
 {
-    struct tree *tree = self->waiting;
-    if (!tree || self->busy || self->telling)
+    if (self->busy || self->telling || !(self->back || self->batch.count > 0 || self->merges))
         return;
-    self->waiting = NULL;
+    struct tree *tree = self->back;
+    journal_work_fn *work = tree ? write_back : take_and_write;
+    if (!tree) {
+        tree = allocate(sizeof(*tree));
+        tree->apply = self;
+        tree->batch = self->batch;
+        tree->merges = self->merges;
+        for (size_t i = 0; i < self->keys.count; i++)
+            signers_add(&tree->keys, self->keys.keys[i]);
+        self->batch = (struct batch){0};
+    }
+    self->back = NULL;
     self->busy = 1;
-    if (self->ops.work(self->ops.context, write_tree, tree_written, tree) == 0)
+    if (work == take_and_write)
+        self->merges = 0;
+    if (self->ops.work(self->ops.context, work, tree_written, tree) == 0)
         return;
-    self->waiting = tree; // the next second tries again
-    self->busy = 0;
+    self->busy = 0; // the next second tries again
+    if (tree->rolls_back) {
+        self->back = tree;
+        return;
+    }
+    self->merges = tree->merges;
+    self->batch = tree->batch;
+    tree->batch = (struct batch){0};
+    free_tree(&tree);
 }
 
 static void refuse(struct apply *self, const char *revision, const char *reason)
 {
-    snprintf(self->refused, sizeof(self->refused), "%s", revision);
-    self->refused_s = 0;
     log_error("config.refused", "revision=%s reason=\"%s\"", revision, reason);
     self->ops.report(self->ops.context, revision, reason);
 }
@@ -157,7 +196,9 @@ static void adopt(struct apply *self, struct tree *tree)
     tree->settings = NULL;
     free(self->json_before);
     self->json_before = self->json;
+    memcpy(self->hash_before, self->hash, sizeof(self->hash));
     self->json = tree->json;
+    memcpy(self->hash, tree->hash, sizeof(self->hash));
     tree->json = NULL;
     self->rolled_back = tree->rolls_back;
     log_info("config.applied", "revision=%s", self->settings->revision);
@@ -170,33 +211,42 @@ static void tree_written(void *context, int result)
     struct tree *tree = context;
     struct apply *self = tree->apply;
     self->busy = 0;
+    if (tree->refused)
+        log_error("config.untrusted", "alarm=revision-refused revisions=%u", tree->refused);
+    if (tree->holds.count > 0) {
+        names_free(&self->holds);
+        self->holds = tree->holds;
+        tree->holds = (struct names){0};
+    }
     if (result == 0)
         adopt(self, tree);
     else if (result == EINVAL)
         refuse(self, tree->revision, tree->error);
-    else
+    else if (result != EALREADY)
         log_error("config.write", "revision=%s failed=\"%s\"", tree->revision, tree->error);
+    self->merges |= result != 0 && result != EINVAL && result != EALREADY && !tree->rolls_back;
     free_tree(&tree);
-    next(self);
+    if (result == 0 || result == EINVAL || result == EALREADY)
+        next(self); // else the next second tries again
 }
 
 // A stage would not run what we took: all go back to what they ran before.
 static void roll_back(struct apply *self, const char *reason)
 {
     const char *before = self->json_before ? self->json_before : never_configured;
-    char error[ERROR_SIZE];
-    struct settings *settings = settings_parse(before, strlen(before), error, sizeof(error));
     refuse(self, self->settings->revision, reason);
     self->telling = 0;
     memset(self->told, 0, sizeof(self->told));
-    if (self->rolled_back || !settings) {
-        settings_release(&settings);
+    if (self->rolled_back)
         return; // there is nothing better to go back to
-    }
-    free_tree(&self->waiting);
-    self->waiting = tree_new(self, settings->revision, before, strlen(before));
-    self->waiting->rolls_back = 1;
-    settings_release(&settings);
+    struct tree *tree = allocate(sizeof(*tree));
+    tree->apply = self;
+    tree->rolls_back = 1;
+    tree->size = strlen(before);
+    tree->json = duplicate_bytes(before, tree->size);
+    memcpy(tree->hash, self->hash_before, sizeof(tree->hash));
+    free_tree(&self->back);
+    self->back = tree;
     next(self);
 }
 
@@ -230,38 +280,101 @@ void apply_stage_gone(struct apply *self, unsigned stage, unsigned slot)
         finish_telling(self);
 }
 
-void apply_announced(struct apply *self, unsigned master, struct span revision)
+// -- with the masters
+
+static void learn_key(struct apply *self, struct span sign)
 {
-    char name[REVISION_SIZE];
-    snprintf(name, sizeof(name), "%.*s", (int)revision.size, revision.data);
-    if (strcmp(name, self->settings->revision) == 0 || strcmp(name, "0") == 0 || self->busy ||
-        self->waiting || self->asked_s < ASK_AGAIN_S ||
-        (strcmp(name, self->refused) == 0 && self->refused_s < REFUSED_ASK_S))
+    char text[SIGN_TEXT_SIZE];
+    uint8_t key[SIGN_PUBLIC];
+    if (sign.size != sizeof(text) - 1)
         return;
-    self->asked_s = 0;
-    self->ops.request(self->ops.context, master, self->settings->revision);
+    memcpy(text, sign.data, sign.size);
+    text[sign.size] = 0;
+    if (sign_public_parse(text, key) == 0)
+        signers_add(&self->keys, key);
 }
 
-void apply_tree(struct apply *self, const Postern__ConfigTree *message)
+void apply_master_holds(struct apply *self, unsigned master, Postern__ConfigNames *const *holds,
+                        size_t count, struct span sign)
 {
-    char revision[REVISION_SIZE];
-    if (message->revision.len >= sizeof(revision) || message->json.len > SCHEMA_TREE_MOST)
+    struct door *door = &self->doors[master];
+    struct names names;
+    learn_key(self, sign);
+    if (names_unpack(holds, count, &names) < 0)
         return;
-    snprintf(revision, sizeof(revision), "%.*s", (int)message->revision.len,
-             (const char *)message->revision.data);
-    if (strcmp(revision, self->settings->revision) == 0)
-        return;
-    if (self->waiting && self->waiting->rolls_back)
-        return; // that comes first; it will be announced again
-    free_tree(&self->waiting);
-    self->waiting = tree_new(self, revision, message->json.data, message->json.len);
+    if (!names_hold_all(&self->holds, &names) && !self->busy && door->asked_s >= ASK_AGAIN_S) {
+        door->asked_s = 0;
+        self->ops.request(self->ops.context, master, &self->holds);
+    }
+    names_free(&names);
+}
+
+void apply_revisions(struct apply *self, unsigned master, const Postern__ConfigRevisions *message)
+{
+    if (self->batch.count > BATCH_MOST)
+        return; // they come again
+    transfer_take(&self->doors[master].transfer, message, &self->batch);
+    if (message->n_revisions == 0 && message->piece.len == 0)
+        self->doors[master].asked_s = ASK_AGAIN_S; // that was all of the answer
     next(self);
+}
+
+// What a master lacks, found on the disk thread.
+struct giving {
+    struct apply *apply;
+    unsigned master;
+    struct names have, holds;
+    const struct revision **list; // of the set, which lasts
+    size_t count;
+};
+
+static int find_missing(void *context)
+{
+    struct giving *self = context;
+    const struct config *config = revisions_set(self->apply->revisions);
+    self->list = config_missing(config, &self->have, &self->count);
+    names_unite(&self->holds, config_names(config));
+    return 0;
+}
+
+static int send_to(void *context, const Postern__ConfigRevisions *message)
+{
+    struct giving *self = context;
+    const struct apply_ops *ops = &self->apply->ops;
+    return ops->give_back(ops->context, self->master, message);
+}
+
+static void free_giving(struct giving *self)
+{
+    free(self->list);
+    names_free(&self->have);
+    names_free(&self->holds);
+    free(self);
+}
+
+static void give(void *context, int result)
+{
+    struct giving *self = context;
+    (void)result;
+    transfer_send(self->list, self->count, &self->holds, send_to, self);
+    free_giving(self);
+}
+
+void apply_wanted(struct apply *self, unsigned master, const Postern__ConfigRequest *request)
+{
+    struct giving *giving = allocate(sizeof(*giving));
+    giving->apply = self;
+    giving->master = master;
+    if (names_unpack(request->holds, request->n_holds, &giving->have) == 0 &&
+        self->ops.work(self->ops.context, find_missing, give, giving) == 0)
+        return; // else it asks again
+    free_giving(giving);
 }
 
 void apply_second(struct apply *self)
 {
-    self->asked_s++;
-    self->refused_s++;
+    for (unsigned i = 0; i < MASTERS_MOST; i++)
+        self->doors[i].asked_s++;
     if (self->telling && ++self->telling_s >= RELOAD_MOST_S) {
         log_warning("config.unanswered", "revision=%s", self->settings->revision);
         finish_telling(self);
@@ -293,21 +406,51 @@ static void read_current(struct apply *self)
         settings_parse(never_configured, strlen(never_configured), error, sizeof(error));
 }
 
+// What is held should be what runs: a crash may have come between the two.
+static void compare(struct apply *self)
+{
+    char name[REVISION_NAME_SIZE], hash[2 * TREE_HASH + 1];
+    size_t size;
+    if (config_count(revisions_set(self->revisions)) == 0)
+        return;
+    names_unite(&self->holds, config_names(revisions_set(self->revisions)));
+    free(revisions_tree(self->revisions, &size, name, hash));
+    if (strcmp(name, self->settings->revision) == 0)
+        memcpy(self->hash, hash, sizeof(self->hash));
+    else
+        self->merges = 1;
+}
+
 struct apply *apply_new(const char *state, const struct apply_ops *ops)
 {
     struct apply *self = allocate(sizeof(*self));
     self->ops = *ops;
-    self->asked_s = ASK_AGAIN_S;
+    for (unsigned i = 0; i < MASTERS_MOST; i++)
+        self->doors[i].asked_s = ASK_AGAIN_S;
     snprintf(self->folder, sizeof(self->folder), "%s/config", state);
     read_current(self);
-    return self;
+    self->revisions = revisions_open(self->folder);
+    if (self->revisions) {
+        compare(self);
+        return self;
+    }
+    int kept = errno;
+    apply_destroy(&self);
+    errno = kept;
+    return NULL;
 }
 
 void apply_destroy(struct apply **self)
 {
     if (!*self)
         return;
-    free_tree(&(*self)->waiting);
+    free_tree(&(*self)->back);
+    batch_free(&(*self)->batch);
+    signers_free(&(*self)->keys);
+    names_free(&(*self)->holds);
+    for (unsigned i = 0; i < MASTERS_MOST; i++)
+        transfer_reset(&(*self)->doors[i].transfer);
+    revisions_close(&(*self)->revisions);
     settings_release(&(*self)->settings);
     free((*self)->json);
     free((*self)->json_before);
@@ -323,4 +466,14 @@ const struct settings *apply_settings(const struct apply *self)
 const char *apply_revision(const struct apply *self)
 {
     return self->settings->revision;
+}
+
+const char *apply_tree(const struct apply *self)
+{
+    return self->hash;
+}
+
+const struct names *apply_holds(const struct apply *self)
+{
+    return &self->holds;
 }

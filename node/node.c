@@ -143,21 +143,24 @@ static void on_replay(void *context, unsigned master, const Postern__ReplayReque
     replay_request(self->replay, master, request);
 }
 
-// The first one in node.conf that can be heard leads, so that two that differ do not take turns.
-static void on_revision(void *context, unsigned master, struct span revision)
+// No master leads: what each has is merged here.
+static void on_holds(void *context, unsigned master, Postern__ConfigNames *const *holds,
+                     size_t count, struct span sign)
 {
     struct node *self = context;
-    for (unsigned i = 0; i < master; i++)
-        if (uplink_heard(self->uplink, i))
-            return;
-    apply_announced(self->apply, master, revision);
+    apply_master_holds(self->apply, master, holds, count, sign);
 }
 
-static void on_config(void *context, unsigned master, const Postern__ConfigTree *tree)
+static void on_config(void *context, unsigned master, const Postern__ConfigRevisions *message)
 {
     struct node *self = context;
-    (void)master;
-    apply_tree(self->apply, tree);
+    apply_revisions(self->apply, master, message);
+}
+
+static void on_wanted(void *context, unsigned master, const Postern__ConfigRequest *request)
+{
+    struct node *self = context;
+    apply_wanted(self->apply, master, request);
 }
 
 static void on_command(void *context, unsigned master, const Postern__Command *command)
@@ -172,10 +175,13 @@ static void on_body(void *context, unsigned master, const Postern__BodyRequest *
     bodies_request(self->bodies, master, request);
 }
 
-static const char *running_revision(void *context)
+static void running(void *context, Postern__ConfigReport *ret)
 {
     struct node *self = context;
-    return apply_revision(self->apply);
+    ret->revision = bytes_of(apply_revision(self->apply));
+    ret->tree = bytes_of(apply_tree(self->apply));
+    ret->n_holds = apply_holds(self->apply)->count;
+    ret->holds = names_pack(apply_holds(self->apply));
 }
 
 // -- configuration
@@ -200,25 +206,35 @@ static void reload_all(void *context, const char *revision, uint64_t ret_told[ST
     }
 }
 
-static void request_config(void *context, unsigned master, const char *have)
+static void request_config(void *context, unsigned master, const struct names *holds)
 {
     struct node *self = context;
     Postern__ConfigRequest request = POSTERN__CONFIG_REQUEST__INIT;
-    request.have = bytes_of(have);
+    request.n_holds = holds->count;
+    request.holds = names_pack(holds);
     if (uplink_send(self->uplink, master, CONTROL_CONFIG_REQUEST, &request.base) < 0)
         log_debug("config.unasked", "master=%u errno=%d", master, errno);
+    names_packed_free(&request.holds, request.n_holds);
+}
+
+static int give_back(void *context, unsigned master, const Postern__ConfigRevisions *message)
+{
+    struct node *self = context;
+    return uplink_send(self->uplink, master, CONTROL_CONFIG_RETURNED, &message->base);
 }
 
 static void report_config(void *context, const char *revision, const char *reason)
 {
     struct node *self = context;
     Postern__ConfigReport report = POSTERN__CONFIG_REPORT__INIT;
+    running(self, &report);
     report.revision = bytes_of(revision);
     report.refused = reason != NULL;
     report.reason = bytes_of(reason ? reason : "");
     for (unsigned i = 0; i < uplink_count(self->uplink); i++)
         if (uplink_send(self->uplink, i, CONTROL_CONFIG_REPORT, &report.base) < 0)
             log_debug("config.unreported", "master=%u errno=%d", i, errno);
+    names_packed_free(&report.holds, report.n_holds);
     if (reason)
         note(self, "config-refused", reason, 0);
 }
@@ -355,12 +371,13 @@ static int open_outbox(struct node *self)
 static int open_uplink(struct node *self)
 {
     const struct uplink_ops ops = {.replay = on_replay,
-                                   .revision = on_revision,
+                                   .holds = on_holds,
                                    .config = on_config,
+                                   .wanted = on_wanted,
                                    .command = on_command,
                                    .body = on_body,
                                    .session = on_session,
-                                   .running_revision = running_revision,
+                                   .running = running,
                                    .context = self};
     self->uplink = uplink_new(self->loop, &self->process.conf, &self->keys, self->outbox, &ops);
     return self->uplink ? 0 : -1;
@@ -401,8 +418,8 @@ void node_drain(struct node *self)
 
 static void open_rest(struct node *self)
 {
-    const struct apply_ops apply_ops = {run_work,      reload_all, request_config,
-                                        report_config, applied,    self};
+    const struct apply_ops apply_ops = {
+        run_work, reload_all, request_config, give_back, report_config, applied, self};
     const struct commands_ops commands_ops = {deliveries, send_command, send_reply, self};
     const struct supervise_ops supervise_ops = {on_alarm, beat_briskly, drained, self};
     self->apply = apply_new(self->process.state, &apply_ops);
@@ -424,7 +441,9 @@ int node_open(struct node *self, char *ret_error, size_t error_size)
         return -1;
     }
     open_rest(self);
-    if (open_outbox(self) < 0)
+    if (!self->apply)
+        failed = "state/config";
+    else if (open_outbox(self) < 0)
         failed = "the outbox";
     else if (open_uplink(self) < 0)
         failed = "the sockets to the masters";

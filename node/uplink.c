@@ -5,6 +5,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/bus/roles.h"
+#include "core/config/names.h"
 #include "proto/stream.pb-c.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HELLO_AGAIN_MS = 5000, HEARD_MS = 10000, REVISION_MOST = 128 };
+enum { HELLO_AGAIN_MS = 5000, HEARD_MS = 10000 };
 
 static const char *const topics[] = {"config", NULL};
 
@@ -47,6 +48,7 @@ static void say_hello(void *context)
     const struct producer *producer = outbox_producer(self->outbox);
     const struct producer_master *master = &producer->masters[door->number];
     Postern__NodeHello hello = POSTERN__NODE_HELLO__INIT;
+    Postern__ConfigReport running = POSTERN__CONFIG_REPORT__INIT;
     hello.node = bytes_of(self->conf->name);
     hello.epoch = producer->epoch;
     hello.first_kept = producer_first_kept(producer);
@@ -55,22 +57,26 @@ static void say_hello(void *context)
     hello.acknowledged_epoch = master->epoch;
     hello.acknowledged = master->upto;
     hello.version = bytes_of(POSTERN_VERSION);
-    hello.revision = bytes_of(self->ops.running_revision(self->ops.context));
+    self->ops.running(self->ops.context, &running);
+    hello.revision = running.revision;
+    hello.tree = running.tree;
+    hello.n_holds = running.n_holds;
+    hello.holds = running.holds;
     hello.site = bytes_of(self->conf->site);
     timer_start(door->hello, HELLO_AGAIN_MS);
-    if (!outbox_settled(self->outbox))
-        return; // said as soon as it is
-    if (control_send(door->control, NULL, CONTROL_NODE_HELLO, &hello.base) < 0)
+    // Where the outbox is not settled it is said as soon as it is.
+    if (outbox_settled(self->outbox) &&
+        control_send(door->control, NULL, CONTROL_NODE_HELLO, &hello.base) < 0)
         log_debug("uplink.hello", "master=%s unsent=%d", self->conf->masters[door->number].name,
                   errno);
+    names_packed_free(&running.holds, running.n_holds);
 }
 
-static void tell_revision(struct door *door, const ProtobufCBinaryData *revision)
+static void tell_holds(struct door *door, Postern__ConfigNames *const *holds, size_t count,
+                       struct span sign)
 {
     const struct uplink_ops *ops = &door->uplink->ops;
-    if (revision->len && revision->len < REVISION_MOST)
-        ops->revision(ops->context, door->number,
-                      (struct span){(const char *)revision->data, revision->len});
+    ops->holds(ops->context, door->number, holds, count, sign);
 }
 
 // -- what masters say: one row for each type that they may send
@@ -84,7 +90,8 @@ static void on_hello(struct door *door, const ProtobufCMessage *message)
              (unsigned long long)hello->watermark);
     outbox_hello(door->uplink->outbox, door->number, hello);
     door->uplink->ops.session(door->uplink->ops.context, door->number);
-    tell_revision(door, &hello->revision);
+    tell_holds(door, hello->holds, hello->n_holds,
+               (struct span){(const char *)hello->sign.data, hello->sign.len});
 }
 
 static void on_ack(struct door *door, const ProtobufCMessage *message)
@@ -101,7 +108,13 @@ static void on_replay(struct door *door, const ProtobufCMessage *message)
 static void on_config(struct door *door, const ProtobufCMessage *message)
 {
     const struct uplink_ops *ops = &door->uplink->ops;
-    ops->config(ops->context, door->number, (const Postern__ConfigTree *)message);
+    ops->config(ops->context, door->number, (const Postern__ConfigRevisions *)message);
+}
+
+static void on_wanted(struct door *door, const ProtobufCMessage *message)
+{
+    const struct uplink_ops *ops = &door->uplink->ops;
+    ops->wanted(ops->context, door->number, (const Postern__ConfigRequest *)message);
 }
 
 static void on_command(struct door *door, const ProtobufCMessage *message)
@@ -118,7 +131,8 @@ static void on_body(struct door *door, const ProtobufCMessage *message)
 
 static void on_announcement(struct door *door, const ProtobufCMessage *message)
 {
-    tell_revision(door, &((const Postern__ConfigReport *)message)->revision);
+    const Postern__ConfigReport *report = (const Postern__ConfigReport *)message;
+    tell_holds(door, report->holds, report->n_holds, (struct span){NULL, 0});
 }
 
 static const struct route {
@@ -129,7 +143,8 @@ static const struct route {
     {CONTROL_MASTER_HELLO, &postern__master_hello__descriptor, on_hello},
     {CONTROL_ACK, &postern__ack__descriptor, on_ack},
     {CONTROL_REPLAY, &postern__replay_request__descriptor, on_replay},
-    {CONTROL_CONFIG, &postern__config_tree__descriptor, on_config},
+    {CONTROL_CONFIG, &postern__config_revisions__descriptor, on_config},
+    {CONTROL_CONFIG_WANTED, &postern__config_request__descriptor, on_wanted},
     {CONTROL_COMMAND, &postern__command__descriptor, on_command},
     {CONTROL_BODY_REQUEST, &postern__body_request__descriptor, on_body},
     {CONTROL_ANNOUNCE, &postern__config_report__descriptor, on_announcement},
@@ -227,6 +242,7 @@ void uplink_heartbeat(struct uplink *self, const char *status)
 {
     const struct producer *producer = outbox_producer(self->outbox);
     Postern__Heartbeat beat = POSTERN__HEARTBEAT__INIT;
+    Postern__ConfigReport running = POSTERN__CONFIG_REPORT__INIT;
     if (!outbox_settled(self->outbox))
         return;
     beat.node = bytes_of(self->conf->name);
@@ -234,7 +250,9 @@ void uplink_heartbeat(struct uplink *self, const char *status)
     beat.first_kept = producer_first_kept(producer);
     beat.last = producer->last;
     beat.clock_ms = clock_wall_ms();
-    beat.revision = bytes_of(self->ops.running_revision(self->ops.context));
+    self->ops.running(self->ops.context, &running);
+    beat.revision = running.revision;
+    beat.tree = running.tree;
     beat.version = bytes_of(POSTERN_VERSION);
     beat.status = bytes_of(status);
     int listening = 0;
@@ -243,6 +261,7 @@ void uplink_heartbeat(struct uplink *self, const char *status)
         listening |= uplink_heard(self, i);
     }
     outbox_hurry(self->outbox, listening);
+    names_packed_free(&running.holds, running.n_holds);
 }
 
 void uplink_hello(struct uplink *self)

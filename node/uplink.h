@@ -15,13 +15,16 @@ struct uplink;
 // A message from a master, unpacked; each valid during the call.
 struct uplink_ops {
     void (*replay)(void *context, unsigned master, const Postern__ReplayRequest *request);
-    void (*revision)(void *context, unsigned master,
-                     struct span revision); // the one in force there
-    void (*config)(void *context, unsigned master, const Postern__ConfigTree *tree);
+    // What it holds of the configuration; with its Hello the key it signs with, else empty.
+    void (*holds)(void *context, unsigned master, Postern__ConfigNames *const *holds, size_t count,
+                  struct span sign);
+    void (*config)(void *context, unsigned master, const Postern__ConfigRevisions *message);
+    void (*wanted)(void *context, unsigned master, const Postern__ConfigRequest *request);
     void (*command)(void *context, unsigned master, const Postern__Command *command);
     void (*body)(void *context, unsigned master, const Postern__BodyRequest *request);
     void (*session)(void *context, unsigned master); // it has answered our Hello
-    const char *(*running_revision)(void *context);
+    // revision, tree and holds, each until the next change; the caller frees the packed holds
+    void (*running)(void *context, Postern__ConfigReport *ret);
     void *context;
 };
 

@@ -23,6 +23,8 @@ enum control_type {
     CONTROL_REPLY = 10,
     CONTROL_BODY_REQUEST = 11,
     CONTROL_BODY = 12,
+    CONTROL_CONFIG_WANTED = 16,   // ConfigRequest: a master lacks what the node holds
+    CONTROL_CONFIG_RETURNED = 17, // ConfigRevisions
     CONTROL_PUBLICATION = 32, // 32 to 39 on PUB/SUB only
     CONTROL_HEARTBEAT = 33,
     CONTROL_ANNOUNCE = 34,   // carries a ConfigReport{revision}
@@ -34,6 +36,7 @@ enum control_type {
     CONTROL_JOIN_PROOF = 64, // on port 7700 only
     CONTROL_JOIN_ANSWER = 65,
     CONTROL_JOIN_KNOCK = 66,
+    CONTROL_PEER_CONFIG = 46, // ConfigRequest, answered by ConfigRevisions
 };
 
 // Server side (master): `key` is the peer's CURVE key. Client side (node): `key` is the server's.

@@ -104,7 +104,7 @@ static struct unit *entry_of(struct document *document, const char *text)
 
 // -- adding
 
-static void unit_add(struct unit *unit, struct known *known, const struct change *change)
+static void unit_add(struct unit *unit, struct known *known, const struct revision_change *change)
 {
     if (unit->count == unit->capacity) {
         unit->capacity = unit->capacity ? 2 * unit->capacity : 1;
@@ -140,7 +140,8 @@ static void touch(struct config *self, struct document *document)
     self->touched[self->touched_count++] = document;
 }
 
-static void add_change(struct config *self, struct known *known, const struct change *change)
+static void add_change(struct config *self, struct known *known,
+                       const struct revision_change *change)
 {
     struct document *document = document_of(self, change->document);
     if (change->kind == CHANGE_SET || change->kind == CHANGE_DELETE)

@@ -135,7 +135,7 @@ static void change_entry(struct making *self, const char *name, enum change_kind
                          const char *text)
 {
     struct revision *revision = self->revision;
-    struct change *last =
+    struct revision_change *last =
         revision->change_count ? &revision->changes[revision->change_count - 1] : NULL;
     struct names seen;
     config_seen_entry(self->config, name, text, &seen);
@@ -143,7 +143,7 @@ static void change_entry(struct making *self, const char *name, enum change_kind
         names_equal(&last->seen, &seen)) {
         names_free(&seen);
     } else {
-        last = revision_change(revision, name, kind);
+        last = revision_add_change(revision, name, kind);
         last->seen = seen;
     }
     change_add_entry(last, text);
@@ -170,8 +170,8 @@ static json_t *without_entries(const json_t *body)
 
 static void change_whole(struct making *self, const char *name, json_t *body)
 {
-    struct change *change =
-        revision_change(self->revision, name, body ? CHANGE_SET : CHANGE_DELETE);
+    struct revision_change *change =
+        revision_add_change(self->revision, name, body ? CHANGE_SET : CHANGE_DELETE);
     change->body = json_incref(body);
     config_seen(self->config, name, rule_sees_all(self->settles), &change->seen);
 }

@@ -6,7 +6,7 @@
 
 // Who makes revisions here: a name that no other start has, and the clock. The caller remembers it.
 struct edit_maker {
-    struct origin origin;
+    struct revision_origin origin;
     uint64_t number;           // of the last that was made
     struct config_clock clock; // not behind any revision that is held
 };

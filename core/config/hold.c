@@ -28,7 +28,7 @@ static void put(json_t *tree, const char *name, json_t *body)
 }
 
 // Its changes that can be held. The count.
-static size_t changes_of(const struct revision *revision, const struct change **ret)
+static size_t changes_of(const struct revision *revision, const struct revision_change **ret)
 {
     size_t count = 0;
     for (size_t i = 0; i < revision->change_count; i++)
@@ -41,7 +41,7 @@ static size_t changes_of(const struct revision *revision, const struct change **
 static void try_one(struct config *self, struct known *known)
 {
     size_t most = known->revision->change_count + 1;
-    const struct change **changes = allocate(most * sizeof(*changes));
+    const struct revision_change **changes = allocate(most * sizeof(*changes));
     const char **names = allocate(most * sizeof(*names));
     json_t **before = allocate(most * sizeof(*before));
     size_t count = changes_of(known->revision, changes);

@@ -6,13 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-int origin_compare(const struct origin *a, const struct origin *b)
+int origin_compare(const struct revision_origin *a, const struct revision_origin *b)
 {
     int order = strcmp(a->master, b->master);
     return order ? order : (a->start > b->start) - (a->start < b->start);
 }
 
-void name_format(const struct origin *origin, uint64_t number, char ret_text[REVISION_NAME_SIZE])
+void name_format(const struct revision_origin *origin, uint64_t number,
+                 char ret_text[REVISION_NAME_SIZE])
 {
     snprintf(ret_text, REVISION_NAME_SIZE, "%s.%" PRIx64 ".%" PRIu64, origin->master, origin->start,
              number);
@@ -29,10 +30,10 @@ static int parse_number(const char *text, int base, uint64_t *ret)
     return 0;
 }
 
-int name_parse(const char *text, struct origin *ret_origin, uint64_t *ret_number)
+int name_parse(const char *text, struct revision_origin *ret_origin, uint64_t *ret_number)
 {
     char copy[REVISION_NAME_SIZE];
-    struct origin origin = {.start = 0};
+    struct revision_origin origin = {.start = 0};
     uint64_t number;
     if (strlen(text) >= sizeof(copy))
         return -1;
@@ -62,7 +63,7 @@ void names_free(struct names *self)
 }
 
 // The first that is not before the origin.
-static size_t place_of(const struct names *self, const struct origin *origin)
+static size_t place_of(const struct names *self, const struct revision_origin *origin)
 {
     size_t low = 0, high = self->count;
     while (low < high) {
@@ -75,14 +76,14 @@ static size_t place_of(const struct names *self, const struct origin *origin)
     return low;
 }
 
-static struct names_origin *find(const struct names *self, const struct origin *origin)
+static struct names_origin *find(const struct names *self, const struct revision_origin *origin)
 {
     size_t at = place_of(self, origin);
     int found = at < self->count && origin_compare(&self->origins[at].origin, origin) == 0;
     return found ? &self->origins[at] : NULL;
 }
 
-static struct names_origin *find_or_add(struct names *self, const struct origin *origin)
+static struct names_origin *find_or_add(struct names *self, const struct revision_origin *origin)
 {
     size_t at = place_of(self, origin);
     if (at < self->count && origin_compare(&self->origins[at].origin, origin) == 0)
@@ -112,7 +113,7 @@ static size_t range_of(const struct names_origin *self, uint64_t number)
     return low;
 }
 
-void names_add(struct names *self, const struct origin *origin, uint64_t from, uint64_t to)
+void names_add(struct names *self, const struct revision_origin *origin, uint64_t from, uint64_t to)
 {
     struct names_origin *at = find_or_add(self, origin);
     size_t first = range_of(at, from ? from - 1 : 0), end = first;
@@ -139,14 +140,14 @@ void names_unite(struct names *self, const struct names *other)
                       other->origins[i].ranges[k].to);
 }
 
-int names_hold(const struct names *self, const struct origin *origin, uint64_t number)
+int names_hold(const struct names *self, const struct revision_origin *origin, uint64_t number)
 {
     const struct names_origin *at = find(self, origin);
     size_t range = at ? range_of(at, number) : 0;
     return at && range < at->count && at->ranges[range].from <= number;
 }
 
-uint64_t names_run(const struct names *self, const struct origin *origin, uint64_t number)
+uint64_t names_run(const struct names *self, const struct revision_origin *origin, uint64_t number)
 {
     const struct names_origin *at = find(self, origin);
     size_t range = at ? range_of(at, number) : 0;
@@ -202,10 +203,10 @@ void names_packed_free(Postern__ConfigNames ***list, size_t count)
 }
 
 // Only in order: so that what a peer sends costs no more than its size.
-static int unpack_one(const Postern__ConfigNames *names, const struct origin *before,
+static int unpack_one(const Postern__ConfigNames *names, const struct revision_origin *before,
                       struct names *ret)
 {
-    struct origin origin = {.start = names->start};
+    struct revision_origin origin = {.start = names->start};
     if (names->master.len == 0 || names->master.len >= sizeof(origin.master) ||
         memchr(names->master.data, 0, names->master.len) || names->n_ranges % 2)
         return -1;
@@ -225,11 +226,52 @@ int names_unpack(Postern__ConfigNames *const *list, size_t count, struct names *
 {
     *ret = (struct names){0};
     for (size_t i = 0; i < count; i++) {
-        const struct origin *before = ret->count ? &ret->origins[ret->count - 1].origin : NULL;
+        const struct revision_origin *before =
+            ret->count ? &ret->origins[ret->count - 1].origin : NULL;
         if (unpack_one(list[i], before, ret) == 0)
             continue;
         names_free(ret);
         return -1;
     }
     return 0;
+}
+
+json_t *names_json(const struct names *self)
+{
+    json_t *json = json_object();
+    for (size_t i = 0; i < self->count; i++) {
+        const struct names_origin *origin = &self->origins[i];
+        char text[REVISION_NAME_SIZE];
+        json_t *ranges = json_array();
+        snprintf(text, sizeof(text), "%s.%" PRIx64, origin->origin.master, origin->origin.start);
+        for (size_t k = 0; k < origin->count; k++) {
+            json_array_append_new(ranges, json_integer((json_int_t)origin->ranges[k].from));
+            json_array_append_new(ranges, json_integer((json_int_t)origin->ranges[k].to));
+        }
+        json_object_set_new(json, text, ranges);
+    }
+    return json;
+}
+
+static uint64_t number_at(const json_t *ranges, size_t at)
+{
+    return (uint64_t)json_integer_value(json_array_get(ranges, at));
+}
+
+void names_from_json(const json_t *json, struct names *ret)
+{
+    const char *text;
+    json_t *ranges;
+    *ret = (struct names){0};
+    json_object_foreach((json_t *)json, text, ranges)
+    {
+        char name[REVISION_NAME_SIZE + 2];
+        struct revision_origin origin;
+        uint64_t unused;
+        snprintf(name, sizeof(name), "%s.0", text);
+        if (name_parse(name, &origin, &unused) < 0)
+            continue;
+        for (size_t i = 0; i + 1 < json_array_size(ranges); i += 2)
+            names_add(ret, &origin, number_at(ranges, i), number_at(ranges, i + 1));
+    }
 }

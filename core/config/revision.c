@@ -8,7 +8,7 @@
 
 #define CLOCK_MS_MOST (1ull << 53) // what JSON can say
 
-struct revision *revision_new(const struct origin *origin, uint64_t number,
+struct revision *revision_new(const struct revision_origin *origin, uint64_t number,
                               struct config_clock clock, const char *author, const char *comment)
 {
     struct revision *self = allocate(sizeof(*self));
@@ -20,7 +20,7 @@ struct revision *revision_new(const struct origin *origin, uint64_t number,
     return self;
 }
 
-static void free_change(struct change *change)
+static void free_change(struct revision_change *change)
 {
     for (size_t i = 0; i < change->entry_count; i++)
         free(change->entries[i]);
@@ -45,19 +45,20 @@ void revision_destroy(struct revision **self_p)
     *self_p = NULL;
 }
 
-struct change *revision_change(struct revision *self, const char *document, enum change_kind kind)
+struct revision_change *revision_add_change(struct revision *self, const char *document,
+                                            enum change_kind kind)
 {
     if (self->change_count == self->change_capacity) {
         self->change_capacity = self->change_capacity ? 2 * self->change_capacity : 1;
         self->changes = reallocate(self->changes, self->change_capacity * sizeof(*self->changes));
     }
-    struct change *change = &self->changes[self->change_count++];
-    *change = (struct change){.document = duplicate(document), .kind = kind};
+    struct revision_change *change = &self->changes[self->change_count++];
+    *change = (struct revision_change){.document = duplicate(document), .kind = kind};
     return change;
 }
 
 // A power of two is where the room ends.
-void change_add_entry(struct change *self, const char *entry)
+void change_add_entry(struct revision_change *self, const char *entry)
 {
     size_t count = self->entry_count;
     if ((count & (count - 1)) == 0)
@@ -77,7 +78,7 @@ static ProtobufCBinaryData bytes_of(const char *text)
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
 }
 
-static Postern__ConfigChange *pack_change(const struct change *change)
+static Postern__ConfigChange *pack_change(const struct revision_change *change)
 {
     Postern__ConfigChange *message = allocate(sizeof(*message));
     postern__config_change__init(message);
@@ -184,7 +185,8 @@ static int is_text(const ProtobufCBinaryData *data)
            !memchr(data->data ? data->data : (uint8_t *)"", 0, data->len);
 }
 
-static const char *read_entries(const Postern__ConfigChange *message, struct change *change)
+static const char *read_entries(const Postern__ConfigChange *message,
+                                struct revision_change *change)
 {
     if (message->n_entries == 0 || message->body.len > 0 ||
         strncmp(change->document, "list/", 5) != 0)
@@ -205,7 +207,8 @@ static const char *read_change(const Postern__ConfigChange *message, struct revi
         (int)message->kind < 0)
         return "a change has no document, or does what is unknown here";
     char *name = text_of(&message->document);
-    struct change *change = revision_change(self, name, (enum change_kind)message->kind);
+    struct revision_change *change =
+        revision_add_change(self, name, (enum change_kind)message->kind);
     free(name);
     if (names_unpack(message->seen, message->n_seen, &change->seen) < 0)
         return "what a change had seen is malformed";
@@ -231,7 +234,7 @@ static const char *find_twice(const struct revision *self)
     struct buffer key;
     buffer_init(&key);
     for (size_t i = 0; i < self->change_count && !reason; i++) {
-        const struct change *change = &self->changes[i];
+        const struct revision_change *change = &self->changes[i];
         int whole = change->kind == CHANGE_SET || change->kind == CHANGE_DELETE;
         for (size_t k = 0; k < (whole ? 1 : change->entry_count) && !reason; k++) {
             buffer_clear(&key);

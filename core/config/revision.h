@@ -15,7 +15,7 @@ struct config_clock {
 
 enum change_kind { CHANGE_SET, CHANGE_DELETE, CHANGE_ADD, CHANGE_REMOVE };
 
-struct change {
+struct revision_change {
     char *document;
     enum change_kind kind;
     struct names seen; // every version of it (of each entry) that its author had seen
@@ -32,24 +32,25 @@ enum {
 };
 
 struct revision {
-    struct origin origin;
+    struct revision_origin origin;
     uint64_t number;
     struct config_clock clock;
     char *author, *comment;
     uint8_t tree[TREE_HASH];
-    struct change *changes;
+    struct revision_change *changes;
     size_t change_count, change_capacity;
     // As it was signed; NULL until then.
     uint8_t *packed;
     size_t packed_size;
 };
 
-struct revision *revision_new(const struct origin *origin, uint64_t number,
+struct revision *revision_new(const struct revision_origin *origin, uint64_t number,
                               struct config_clock clock, const char *author, const char *comment);
 void revision_destroy(struct revision **self);
 // Empty, for the caller to fill; valid until the next one is added.
-struct change *revision_change(struct revision *self, const char *document, enum change_kind kind);
-void change_add_entry(struct change *self, const char *entry);
+struct revision_change *revision_add_change(struct revision *self, const char *document,
+                                            enum change_kind kind);
+void change_add_entry(struct revision_change *self, const char *entry);
 
 // Makes `packed` of it. -1: more than REVISION_MOST.
 NODISCARD int revision_sign(struct revision *self, const struct sign_keys *keys);

@@ -7,9 +7,9 @@
 
 // One revision's word on a document, or on an entry of a list. Kept in clock order.
 struct version {
-    struct known *known;         // the revision
-    const struct change *change; // in it
-    int head;                    // no other version of the same has seen it
+    struct known *known;                  // the revision
+    const struct revision_change *change; // in it
+    int head;                             // no other version of the same has seen it
 };
 
 // A revision that is held here.

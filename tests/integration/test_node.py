@@ -235,9 +235,10 @@ def test_a_stage_touches_nothing_before_its_first_configuration(tmp_path, stage)
 
 def test_the_status_of_a_worker_is_json_with_what_waits(gateway):
     def told():
-        worker = gateway.ask("status")["workers"].get("worker-1")
-        return worker if worker and worker["revision"] == "1" else None  # its first one may be from before that
-    worker = eventually(told, 10, "the worker's status under revision 1")
+        status = gateway.ask("status")
+        worker = status["workers"].get("worker-1")
+        return worker if worker and worker["revision"] == status["revision"] else None  # its first one may be older
+    worker = eventually(told, 10, "the worker's status under the revision in force")
     assert worker["alarms"] == []
     assert set(worker) >= {"processes", "spool", "queue", "disk", "syncs", "lag_events", "outbox"}
     assert json.dumps(worker)

@@ -177,9 +177,9 @@ class Cluster:
         self.connect()
         for master in self.masters:
             master.start()
-        for master in self.masters:
-            self.enrol(master)
-            self.configure(master)
+        self.enrol(self.masters[0])
+        self.configure(self.masters[0])
+        eventually(self.agreed, 20, "the masters to have the same configuration", pause=0.1)
         for worker in self.workers:
             worker.launch()
         for worker in self.workers:
@@ -204,8 +204,12 @@ class Cluster:
         socket = ("--socket", str(master.home / "run/api.sock"))
         for worker in self.workers:
             master.command("node", "add", worker.name, worker.key, *socket)
-        if master.peer:
-            master.command("node", "add", master.peer.name, master.peer.key, "--role", "master", *socket)
+
+    def agreed(self):
+        """Do all masters have the same tree, with each other in it?"""
+        trees = {master.ask("status")["config"]["tree"] for master in self.masters}
+        documents = self.masters[0].ask("config", "export")
+        return len(trees) == 1 and all(f"node/{master.name}" in documents for master in self.masters)
 
     def configure(self, master):
         file = self.home / "apply.json"

@@ -106,11 +106,11 @@ struct look {
     struct revision *revisions[BLOBS_MOST]; // of what was acknowledged
 };
 
-static const struct change *change_of(const struct revision *revision, const char *document,
-                                      const char *entry)
+static const struct revision_change *change_of(const struct revision *revision,
+                                               const char *document, const char *entry)
 {
     for (size_t i = 0; i < revision->change_count; i++) {
-        const struct change *change = &revision->changes[i];
+        const struct revision_change *change = &revision->changes[i];
         if (strcmp(change->document, document) != 0)
             continue;
         if (!entry && change->entry_count == 0)
@@ -123,13 +123,13 @@ static const struct change *change_of(const struct revision *revision, const cha
 }
 
 static const struct names *truth_of(const struct look *self, unsigned acked,
-                                    const struct change *change)
+                                    const struct revision_change *change)
 {
     const struct acknowledged *it = &self->world->acked[acked];
     return it->has_truth ? &it->truth : &change->seen;
 }
 
-static int has_seen(const struct look *self, unsigned later, const struct change *change,
+static int has_seen(const struct look *self, unsigned later, const struct revision_change *change,
                     const struct revision *earlier)
 {
     return names_hold(truth_of(self, later, change), &earlier->origin, earlier->number);
@@ -139,7 +139,7 @@ static int is_superseded(const struct look *self, unsigned acked, const char *do
                          const char *entry)
 {
     for (unsigned i = 0; i < self->world->acked_count; i++) {
-        const struct change *change = change_of(self->revisions[i], document, entry);
+        const struct revision_change *change = change_of(self->revisions[i], document, entry);
         if (i != acked && change && holds_blob(self->master, self->world->acked[i].blob) &&
             (entry || i > acked) && has_seen(self, i, change, self->revisions[acked]))
             return 1;
@@ -164,7 +164,7 @@ static void check_entry(struct look *self, const char *document, const char *ent
 {
     int allows = strcmp(document, "list/allow") == 0, any = 0, all = 1, known = 0;
     for (unsigned i = 0; i < self->world->acked_count; i++) {
-        const struct change *change = change_of(self->revisions[i], document, entry);
+        const struct revision_change *change = change_of(self->revisions[i], document, entry);
         if (!change || !holds_blob(self->master, self->world->acked[i].blob) ||
             is_superseded(self, i, document, entry))
             continue;
@@ -178,7 +178,7 @@ static void check_entry(struct look *self, const char *document, const char *ent
                     entry, document, has_entry(body, entry) ? "" : "not ", self->where);
 }
 
-static void check_document(struct look *self, unsigned acked, const struct change *change)
+static void check_document(struct look *self, unsigned acked, const struct revision_change *change)
 {
     const struct revision *revision = self->revisions[acked];
     const char *document = change->document;
@@ -197,7 +197,7 @@ static void check_document(struct look *self, unsigned acked, const struct chang
                     name, document, self->where);
 }
 
-static void check_change(struct look *self, unsigned acked, const struct change *change)
+static void check_change(struct look *self, unsigned acked, const struct revision_change *change)
 {
     const json_t *tree = config_documents(self->master->config);
     const char *document = change->document;

@@ -246,7 +246,7 @@ static unsigned keep(struct world *self, struct world_node *node, struct revisio
                      unsigned ret_blobs[16])
 {
     unsigned count = 0, size = (unsigned)revision->change_count;
-    struct change *changes = revision->changes;
+    struct revision_change *changes = revision->changes;
     unsigned group = ++self->groups;
     if (config_rule_off != WHOLE_REVISIONS || size == 1) {
         ret_blobs[count++] = add_blob(self, revision, group, 1);

@@ -68,14 +68,15 @@ static const struct {
     {"POST /api/v1/tokens", "{\"lifetime_s\": 0}", 422, "lifetime_s: give 1"},
     {"POST /api/v1/tokens", "{\"lifetime_s\": 60, \"name\": \"w\"}", 201, "\"token\":\""},
     {"GET /api/v1/tokens", NULL, 405, "no such method"},
-    {"GET /api/v1/config", NULL, 200, "\"revision\":\"4\""},
+    {"GET /api/v1/config", NULL, 200, "\"revision\":\"#4\""},
     {"GET /api/v1/config/documents/stages", NULL, 404, "there is no document stages"},
     {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2", 400, "line 1, column"},
     {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2, \"analyzer\": 2}", 400, "line 1"},
-    {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2}", 200, "\"revision\":\"5\""},
-    {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2}", 200, "\"revision\":\"5\""},
-    {"PUT /api/v1/config/documents/stages?base=4", "{\"analyzer\": 3}", 409, "read it again"},
-    {"PUT /api/v1/config/documents/stages?base=5", "{\"analyzer\": 3}", 200, "\"revision\":\"6\""},
+    {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2}", 200, "\"revision\":\"#5\""},
+    {"PUT /api/v1/config/documents/stages", "{\"analyzer\": 2}", 200, "\"revision\":\"#5\""},
+    {"PUT /api/v1/config/documents/stages?base=#4", "{\"analyzer\": 3}", 409, "read it again"},
+    {"PUT /api/v1/config/documents/stages?base=#5", "{\"analyzer\": 3}", 200,
+     "\"revision\":\"#6\""},
     {"PUT /api/v1/config/documents/stages", "{\"analyzer\": -1}", 422, "stages.analyzer: "},
     {"PUT /api/v1/config/documents/stages", "{\"cook\": 1}", 422, "stages.cook: "},
     {"PUT /api/v1/config/documents/stage", "{}", 422, "stage: there is no such kind"},
@@ -83,28 +84,52 @@ static const struct {
     {"POST /api/v1/config/apply", "{}", 400, "documents: they are missing"},
     {"POST /api/v1/config/apply", "{\"documents\": {\"redis\": {\"address\": \"x\"}}}", 422,
      "redis.address: "},
-    {"POST /api/v1/config/apply", "{\"documents\": {\"relay\": {}}}", 200, "\"revision\":\"7\""},
-    {"GET /api/v1/config/history", NULL, 200, "[{\"revision\":\"7\""},
+    {"POST /api/v1/config/apply", "{\"documents\": {\"relay\": {}}}", 200, "\"revision\":\"#7\""},
+    {"GET /api/v1/config/history", NULL, 200, "[{\"revision\":\"#7\""},
     {"GET /api/v1/config/history?limit=1", NULL, 200, "\"documents\":[\"relay\"]}]"},
-    {"GET /api/v1/config/diff?from=5&to=6", NULL, 200, "\"after\":{\"analyzer\":3}}]"},
-    {"GET /api/v1/config/diff?from=77", NULL, 404, "there is no revision 77; the newest is 7"},
-    {"POST /api/v1/config/rollback", "{\"revision\": \"x\"}", 400, "revision: "},
+    {"GET /api/v1/config/diff?from=#5&to=#6", NULL, 200, "\"after\":{\"analyzer\":3}}]"},
+    {"GET /api/v1/config/diff?from=77", NULL, 404, "there is no such revision; see"},
+    {"POST /api/v1/config/rollback", "{\"revision\": 5}", 400, "revision: "},
     {"POST /api/v1/config/rollback", "{\"revision\": \"99\"}", 422, "there is no revision 99"},
-    {"POST /api/v1/config/rollback", "{\"revision\": \"5\"}", 200, "\"revision\":\"8\""},
-    {"DELETE /api/v1/config/documents/stages", NULL, 200, "\"revision\":\"9\""},
-    {"GET /api/v1/config", NULL, 200, "{\"revision\":\"9\",\"documents\":{\"cluster\""},
+    {"POST /api/v1/config/rollback", "{\"revision\": \"#5\"}", 200, "\"revision\":\"#8\""},
+    {"DELETE /api/v1/config/documents/stages", NULL, 200, "\"revision\":\"#9\""},
+    {"GET /api/v1/config", NULL, 200, "\"cluster\":{\"id\":"},
+    {"GET /api/v1/config/conflicts", NULL, 200, "[]"},
+    {"POST /api/v1/config/resolve", "{\"document\": \"stages\"}", 400, "give document and version"},
+    {"POST /api/v1/config/resolve", "{\"document\": \"stages\", \"version\": \"current\"}", 404,
+     "stages has no conflict"},
 };
+
+// Of a text, with "#4" put as the name of the master's fourth revision. From malloc.
+static char *with_names(const struct world *world, const char *text)
+{
+    int origin = (int)(strrchr(world->master.revision, '.') - world->master.revision);
+    struct buffer filled;
+    buffer_init(&filled);
+    for (; *text; text++) {
+        if (*text == '#')
+            buffer_printf(&filled, "%.*s.", origin, world->master.revision);
+        else
+            buffer_add(&filled, text, 1);
+    }
+    buffer_add(&filled, "", 1);
+    return filled.data;
+}
 
 static void test_requests_are_answered_as_they_should(void **state)
 {
     struct world *world = *state;
     for (size_t i = 0; i < ARRAY_LENGTH(requests); i++) {
-        const char *body = requests[i].body;
-        char *text;
-        unsigned status = ask_bytes(world, requests[i].head, body, body ? strlen(body) : 0, &text);
-        if (status != requests[i].status || !strstr(text, requests[i].holds))
-            fail_msg("%s %s: %u %s", requests[i].head, body ? body : "", status, text);
+        char *head = with_names(world, requests[i].head), *text;
+        char *body = requests[i].body ? with_names(world, requests[i].body) : NULL;
+        char *holds = with_names(world, requests[i].holds);
+        unsigned status = ask_bytes(world, head, body, body ? strlen(body) : 0, &text);
+        if (status != requests[i].status || !strstr(text, holds))
+            fail_msg("%s %s: %u %s", head, body ? body : "", status, text);
         free(text);
+        free(head);
+        free(body);
+        free(holds);
     }
 }
 

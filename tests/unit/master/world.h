@@ -8,6 +8,7 @@
 #include "core/base/loop.h"
 #include "core/base/ulid.h"
 #include "core/bus/control.h"
+#include "mail/schema.h"
 #include "master/change.h"
 #include "master/cluster.h"
 #include "master/config.h"
@@ -32,7 +33,8 @@ struct worker {
     ProtobufCBinaryData events[WORLD_EVENTS];        // [sequence - 1]
     int mute;                                        // publishes nothing: all must come by replay
     int sessions, hellos, replays, announcements, commands;
-    char revision[24], command[1024], tree[4096];
+    char revision[REVISION_NAME_SIZE], command[1024], tree[4096];
+    struct config *config; // what it was given, merged
     uint64_t command_number;
     // What it answers to a command, from malloc; NULL: nothing.
     char *(*answer)(void *context, const json_t *command, int *ret_failed);
@@ -109,12 +111,33 @@ static inline void worker_hear_ack(struct worker *self, const uint8_t *data, siz
     postern__ack__free_unpacked(ack, NULL);
 }
 
+static inline int worker_valid(void *context, const json_t *documents, const char *const *changed,
+                               size_t count, char *ret_error, size_t error_size)
+{
+    (void)context;
+    return schema_check_changes(documents, changed, count, ret_error, error_size);
+}
+
+// Merges what it is given, as a node does; `tree` is the documents then.
 static inline void worker_hear_config(struct worker *self, const uint8_t *data, size_t size)
 {
-    Postern__ConfigTree *tree = postern__config_tree__unpack(NULL, size, data);
-    assert_non_null(tree);
-    snprintf(self->tree, sizeof(self->tree), "%.*s", (int)tree->json.len, (char *)tree->json.data);
-    postern__config_tree__free_unpacked(tree, NULL);
+    Postern__ConfigRevisions *message = postern__config_revisions__unpack(NULL, size, data);
+    const char *reason;
+    assert_non_null(message);
+    if (!self->config)
+        self->config = config_new(worker_valid, NULL);
+    for (size_t i = 0; i < message->n_revisions; i++) {
+        struct revision *revision =
+            revision_read(message->revisions[i].data, message->revisions[i].len, &reason);
+        assert_non_null(revision);
+        assert_true(revision_signed_by(revision, self->world->master.sign.public_key));
+        (void)!config_add(self->config, &revision);
+    }
+    config_merge(self->config);
+    char *text = json_dumps(config_documents(self->config), JSON_COMPACT | JSON_SORT_KEYS);
+    snprintf(self->tree, sizeof(self->tree), "%s", text);
+    free(text);
+    postern__config_revisions__free_unpacked(message, NULL);
 }
 
 static inline void worker_answer(struct worker *self)
@@ -335,6 +358,7 @@ static inline int world_stop(void **state)
 {
     struct world *self = *state;
     worker_disconnect(&self->worker);
+    config_destroy(&self->worker.config);
     master_close(&self->master);
     loop_destroy(&self->loop);
     for (size_t i = 0; i < WORLD_EVENTS; i++)

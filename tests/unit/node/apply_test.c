@@ -2,6 +2,9 @@
 #include "node/apply.h"
 
 #include "core/base/file.h"
+#include "core/config/edit.h"
+#include "core/config/transfer.h"
+#include "mail/schema.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,7 +25,13 @@ static struct world {
     int busy; // the disk thread takes nothing
     unsigned reloads, requests;
     char report[600]; // "revision" or "revision: reason"
-    char applied[64];
+    char applied[REVISION_NAME_SIZE];
+    // A master.
+    struct config *master;
+    struct edit_maker maker;
+    struct sign_keys keys;
+    struct batch returned; // what it was given back
+    struct transfer transfer;
 } world;
 
 static int work(void *context, journal_work_fn *fn, journal_worked_fn *done, void *subject)
@@ -41,12 +51,20 @@ static void reload(void *context, const char *revision, uint64_t ret_told[STAGE_
     world.reloads++;
 }
 
-static void request(void *context, unsigned master, const char *have)
+static void request(void *context, unsigned master, const struct names *holds)
 {
     (void)context;
     (void)master;
-    (void)have;
+    (void)holds;
     world.requests++;
+}
+
+static int give_back(void *context, unsigned master, const Postern__ConfigRevisions *message)
+{
+    (void)context;
+    (void)master;
+    transfer_take(&world.transfer, message, &world.returned);
+    return 0;
 }
 
 static void report(void *context, const char *revision, const char *reason)
@@ -62,17 +80,46 @@ static void applied(void *context, const struct settings *settings)
     snprintf(world.applied, sizeof(world.applied), "%s", settings->revision);
 }
 
-static const struct apply_ops ops = {work, reload, request, report, applied, NULL};
+static const struct apply_ops ops = {work, reload, request, give_back, report, applied, NULL};
+
+// The master lets pass what nodes refuse.
+static int anything(void *context, const json_t *documents, const char *const *changed,
+                    size_t count, char *ret_error, size_t error_size)
+{
+    (void)context;
+    (void)documents;
+    (void)changed;
+    (void)count;
+    (void)ret_error;
+    (void)error_size;
+    return 0;
+}
+
+// Its Hello, with the key that it signs with.
+static void greet(struct apply *apply)
+{
+    char sign[SIGN_TEXT_SIZE];
+    sign_public_format(world.keys.public_key, sign);
+    apply_master_holds(apply, 0, NULL, 0, span_of(sign));
+}
 
 static int make_world(void **state)
 {
+    char path[96];
     world = (struct world){0};
     world.present[STAGE_INGRESS] = 1;
     world.present[STAGE_DELIVERY] = 2;
     snprintf(world.state, sizeof(world.state), "/tmp/apply-test-XXXXXX");
     if (!mkdtemp(world.state))
         return -1;
+    snprintf(path, sizeof(path), "%s/sign.key", world.state);
+    world.master = config_new(anything, NULL);
+    strcpy(world.maker.origin.master, "m");
+    world.maker.origin.start = 1;
+    if (sign_keys_make(path, &world.keys) < 0)
+        return -1;
     *state = apply_new(world.state, &ops);
+    greet(*state);
     return 0;
 }
 
@@ -81,6 +128,8 @@ static int remove_world(void **state)
     char command[128];
     struct apply *apply = *state;
     apply_destroy(&apply);
+    config_destroy(&world.master);
+    batch_free(&world.returned);
     snprintf(command, sizeof(command), "rm -rf %s", world.state);
     return system(command);
 }
@@ -90,16 +139,37 @@ static ProtobufCBinaryData bytes_of(const char *text)
     return (ProtobufCBinaryData){strlen(text), (uint8_t *)(uintptr_t)text};
 }
 
-// A tree of that revision whose ingress document is `ingress`.
-static void give(struct apply *apply, const char *revision, const char *ingress)
+// A revision that makes the ingress document this; its name is "m.1.<number>", from 1. Not sent.
+static const struct revision *make_revision(const char *ingress)
 {
-    char json[256];
-    snprintf(json, sizeof(json), "{\"revision\":\"%s\",\"documents\":{\"ingress\":%s}}", revision,
-             ingress);
-    Postern__ConfigTree tree = POSTERN__CONFIG_TREE__INIT;
-    tree.revision = bytes_of(revision);
-    tree.json = bytes_of(json);
-    apply_tree(apply, &tree);
+    json_t *changes = json_pack("{s:o}", "ingress", json_loads(ingress, 0, NULL)), *stale = NULL;
+    struct edit edit = {changes, 0, 0, NULL, "somebody", ""};
+    struct revision *revision = NULL;
+    char error[128];
+    assert_int_equal(
+        edit_make(world.master, &world.maker, &edit, 1000, &revision, &stale, error, sizeof(error)),
+        EDIT_MADE);
+    assert_int_equal(revision_sign(revision, &world.keys), 0);
+    const struct revision *made = revision;
+    assert_int_equal(config_add(world.master, &revision), 0);
+    config_merge(world.master);
+    json_decref(changes);
+    return made;
+}
+
+static void send_bytes(struct apply *apply, const uint8_t *bytes, size_t size)
+{
+    Postern__ConfigRevisions message = POSTERN__CONFIG_REVISIONS__INIT;
+    ProtobufCBinaryData item = {size, (uint8_t *)(uintptr_t)bytes};
+    message.n_revisions = 1;
+    message.revisions = &item;
+    apply_revisions(apply, 0, &message);
+}
+
+static void give(struct apply *apply, const char *ingress)
+{
+    const struct revision *revision = make_revision(ingress);
+    send_bytes(apply, revision->packed, revision->packed_size);
 }
 
 static void answer(struct apply *apply, enum stage stage, unsigned slot, const char *revision,
@@ -122,9 +192,9 @@ static void assert_on_disk(const char *revision)
     settings_release(&settings);
 }
 
-static void apply_whole(struct apply *apply, const char *revision)
+static void apply_whole(struct apply *apply, const char *ingress, const char *revision)
 {
-    give(apply, revision, "{}");
+    give(apply, ingress);
     answer(apply, STAGE_INGRESS, 0, revision, "");
     answer(apply, STAGE_DELIVERY, 1, revision, "");
 }
@@ -133,81 +203,131 @@ static void a_tree_is_written_told_and_reported(void **state)
 {
     struct apply *apply = *state;
     assert_string_equal(apply_revision(apply), "0");
-    give(apply, "7", "{\"line_max\":1000}");
-    assert_string_equal(world.applied, "7");
-    assert_on_disk("7");
-    answer(apply, STAGE_INGRESS, 0, "7", "");
+    give(apply, "{\"line_max\":1000}");
+    assert_string_equal(world.applied, "m.1.1");
+    assert_on_disk("m.1.1");
+    answer(apply, STAGE_INGRESS, 0, "m.1.1", "");
     assert_string_equal(world.report, ""); // the delivery has not answered
-    answer(apply, STAGE_DELIVERY, 1, "6", "");
+    answer(apply, STAGE_DELIVERY, 1, "0", "");
     assert_string_equal(world.report, ""); // that was about an older one
-    answer(apply, STAGE_DELIVERY, 1, "7", "");
-    assert_string_equal(world.report, "7");
-    assert_string_equal(apply_revision(apply), "7");
+    answer(apply, STAGE_DELIVERY, 1, "m.1.1", "");
+    assert_string_equal(world.report, "m.1.1");
+    assert_string_equal(apply_revision(apply), "m.1.1");
 }
 
 static void it_is_there_after_a_restart(void **state)
 {
     struct apply *apply = *state;
-    apply_whole(apply, "7");
+    char tree[2 * TREE_HASH + 1];
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.1");
+    snprintf(tree, sizeof(tree), "%s", apply_tree(apply));
     apply_destroy(&apply);
     *state = apply = apply_new(world.state, &ops);
-    assert_string_equal(apply_revision(apply), "7");
+    assert_string_equal(apply_revision(apply), "m.1.1");
+    assert_string_equal(apply_tree(apply), tree);
+    assert_true(names_hold(apply_holds(apply), &world.maker.origin, 1));
 }
 
-static const struct {
-    const char *revision, *json, *reason;
-} refused[] = {
-    {"8", "no JSON", "line 1"},
-    {"8", "{\"revision\":\"8\",\"documents\":{\"ingress\":{\"line_max\":\"much\"}}}",
-     "ingress.line_max"},
-    {"8", "{\"revision\":\"9\",\"documents\":{}}", "revision"},
-};
-
-static void a_bad_tree_is_refused_and_the_old_one_stays(void **state)
+// A crash between the two files: what is held is made to run.
+static void what_is_held_runs_after_a_restart(void **state)
 {
     struct apply *apply = *state;
-    apply_whole(apply, "7");
-    for (size_t i = 0; i < ARRAY_LENGTH(refused); i++) {
-        Postern__ConfigTree tree = POSTERN__CONFIG_TREE__INIT;
-        tree.revision = bytes_of(refused[i].revision);
-        tree.json = bytes_of(refused[i].json);
-        apply_tree(apply, &tree);
-        if (!strstr(world.report, refused[i].reason))
-            fail_msg("reported: %s", world.report);
-        assert_string_equal(apply_revision(apply), "7");
-        assert_on_disk("7");
+    char path[96];
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.1");
+    apply_destroy(&apply);
+    snprintf(path, sizeof(path), "%s/config/current", world.state);
+    assert_int_equal(unlink(path), 0);
+    *state = apply = apply_new(world.state, &ops);
+    assert_string_equal(apply_revision(apply), "0");
+    apply_second(apply);
+    assert_string_equal(apply_revision(apply), "m.1.1");
+}
+
+static void a_torn_record_is_left_out(void **state)
+{
+    struct apply *apply = *state;
+    char path[96];
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.1");
+    apply_whole(apply, "{\"line_max\":2000}", "m.1.2");
+    apply_destroy(&apply);
+    snprintf(path, sizeof(path), "%s/config/revisions", world.state);
+    size_t size;
+    char *bytes = file_read(path, 1 << 20, &size);
+    assert_int_equal(truncate(path, (off_t)size - 5), 0);
+    free(bytes);
+    *state = apply = apply_new(world.state, &ops);
+    assert_true(names_hold(apply_holds(apply), &world.maker.origin, 1));
+    assert_false(names_hold(apply_holds(apply), &world.maker.origin, 2));
+    assert_string_equal(apply_revision(apply), "m.1.2"); // the last good one runs on
+    greet(apply);
+    const struct revision *second = config_at(world.master, 1)->revision;
+    send_bytes(apply, second->packed, second->packed_size);
+    assert_true(names_hold(apply_holds(apply), &world.maker.origin, 2));
+}
+
+// RELIABILITY attack 34.
+static void what_no_master_signed_changes_nothing(void **state)
+{
+    struct apply *apply = *state;
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.1");
+    const struct revision *revision = make_revision("{\"line_max\":2000}");
+    uint8_t *bytes = duplicate_bytes(revision->packed, revision->packed_size);
+    for (size_t i = 0; i < revision->packed_size; i++) {
+        bytes[i] ^= 0x10;
+        send_bytes(apply, bytes, revision->packed_size);
+        bytes[i] ^= 0x10;
     }
+    send_bytes(apply, bytes, 3);
+    free(bytes);
+    assert_string_equal(apply_revision(apply), "m.1.1");
+    assert_on_disk("m.1.1");
+}
+
+// The tree that the nodes of a cluster run is valid for each of them: this one holds it out.
+static void a_bad_document_is_held_out(void **state)
+{
+    struct apply *apply = *state;
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.1");
+    give(apply, "{\"line_max\":\"much\"}");
+    assert_int_equal(apply_settings(apply)->line_max, 1000);
+    char before[2 * TREE_HASH + 1];
+    snprintf(before, sizeof(before), "%s", apply_tree(apply));
+    answer(apply, STAGE_INGRESS, 0, "m.1.2", "");
+    answer(apply, STAGE_DELIVERY, 1, "m.1.2", "");
+    apply_whole(apply, "{\"line_max\":3000}", "m.1.3");
+    assert_int_equal(apply_settings(apply)->line_max, 3000);
+    assert_string_not_equal(apply_tree(apply), before);
 }
 
 static void what_a_stage_refuses_is_put_back(void **state)
 {
     struct apply *apply = *state;
-    apply_whole(apply, "7");
-    give(apply, "8", "{}");
-    answer(apply, STAGE_INGRESS, 0, "7", "the certificate cannot be read");
-    assert_string_equal(world.report, "8: ingress 0: the certificate cannot be read");
-    assert_string_equal(apply_revision(apply), "7");
-    assert_on_disk("7");
-    answer(apply, STAGE_INGRESS, 0, "7", "");
-    answer(apply, STAGE_DELIVERY, 1, "7", "");
-    assert_non_null(strstr(world.report, "8: ingress 0")); // the last word to the masters
-    apply_whole(apply, "9");
-    assert_string_equal(world.report, "9");
+    apply_whole(apply, "{}", "m.1.1");
+    give(apply, "{\"line_max\":1000}");
+    answer(apply, STAGE_INGRESS, 0, "m.1.1", "the certificate cannot be read");
+    assert_string_equal(world.report, "m.1.2: ingress 0: the certificate cannot be read");
+    assert_string_equal(apply_revision(apply), "m.1.1");
+    assert_on_disk("m.1.1");
+    answer(apply, STAGE_INGRESS, 0, "m.1.1", "");
+    answer(apply, STAGE_DELIVERY, 1, "m.1.1", "");
+    assert_non_null(strstr(world.report, "m.1.2: ingress 0")); // the last word to the masters
+    apply_whole(apply, "{\"line_max\":2000}", "m.1.3");
+    assert_string_equal(world.report, "m.1.3");
 }
 
 static void a_stage_that_went_is_not_waited_for(void **state)
 {
     struct apply *apply = *state;
-    give(apply, "7", "{}");
-    answer(apply, STAGE_INGRESS, 0, "7", "");
+    give(apply, "{}");
+    answer(apply, STAGE_INGRESS, 0, "m.1.1", "");
     apply_stage_gone(apply, STAGE_DELIVERY, 1);
-    assert_string_equal(world.report, "7");
+    assert_string_equal(world.report, "m.1.1");
 }
 
 static void a_stage_that_does_not_answer_is_asked_again_and_given_up(void **state)
 {
     struct apply *apply = *state;
-    give(apply, "7", "{}");
+    give(apply, "{}");
     unsigned before = world.reloads;
     for (int i = 0; i < 5; i++)
         apply_second(apply);
@@ -215,76 +335,88 @@ static void a_stage_that_does_not_answer_is_asked_again_and_given_up(void **stat
     assert_string_equal(world.report, "");
     for (int i = 0; i < 10; i++)
         apply_second(apply);
-    assert_string_equal(world.report, "7");
+    assert_string_equal(world.report, "m.1.1");
 }
 
-static void a_tree_waits_for_the_disk_and_the_newest_wins(void **state)
+static void revisions_wait_for_the_disk_and_are_merged_together(void **state)
 {
     struct apply *apply = *state;
     world.busy = 1;
-    give(apply, "7", "{}");
-    give(apply, "8", "{}");
+    give(apply, "{}");
+    give(apply, "{\"line_max\":1000}");
     assert_string_equal(apply_revision(apply), "0");
     world.busy = 0;
     apply_second(apply);
-    assert_string_equal(apply_revision(apply), "8");
+    assert_string_equal(apply_revision(apply), "m.1.2");
+    assert_string_equal(world.applied, "m.1.2");
 }
 
-static void announce(struct apply *apply, const char *revision)
+static void announce(struct apply *apply, uint64_t upto)
 {
-    apply_announced(apply, 0, span_of(revision));
+    struct names names = {0};
+    names_add(&names, &world.maker.origin, 1, upto);
+    Postern__ConfigNames **list = names_pack(&names);
+    apply_master_holds(apply, 0, list, names.count, (struct span){NULL, 0});
+    names_packed_free(&list, names.count);
+    names_free(&names);
 }
 
-static void another_revision_is_asked_for_without_haste(void **state)
+static void what_is_lacking_is_asked_for_without_haste(void **state)
 {
     struct apply *apply = *state;
-    apply_whole(apply, "7");
-    announce(apply, "7");
-    announce(apply, "0");
+    apply_whole(apply, "{}", "m.1.1");
+    announce(apply, 1);
     assert_int_equal(world.requests, 0);
-    announce(apply, "8");
-    announce(apply, "8");
+    announce(apply, 2);
+    announce(apply, 2);
     assert_int_equal(world.requests, 1);
     apply_second(apply);
     apply_second(apply);
-    announce(apply, "8");
+    announce(apply, 2);
     assert_int_equal(world.requests, 2);
+    Postern__ConfigRevisions end = POSTERN__CONFIG_REVISIONS__INIT;
+    apply_revisions(apply, 0, &end); // that was all
+    announce(apply, 2);
+    assert_int_equal(world.requests, 3);
 }
 
-static void what_was_refused_is_not_asked_for_again_and_again(void **state)
+// A master that was put back to an older state is given what it has lost.
+static void what_a_master_lacks_is_given_back(void **state)
 {
     struct apply *apply = *state;
-    give(apply, "8", "{\"line_max\":0}");
-    assert_non_null(strstr(world.report, "8: "));
-    for (int i = 0; i < 59; i++) {
-        apply_second(apply);
-        announce(apply, "8");
-    }
-    assert_int_equal(world.requests, 0);
-    apply_second(apply);
-    announce(apply, "8");
-    assert_int_equal(world.requests, 1);
+    apply_whole(apply, "{}", "m.1.1");
+    apply_whole(apply, "{\"line_max\":1000}", "m.1.2");
+    Postern__ConfigRequest request = POSTERN__CONFIG_REQUEST__INIT;
+    struct names names = {0};
+    names_add(&names, &world.maker.origin, 1, 1);
+    request.n_holds = names.count;
+    request.holds = names_pack(&names);
+    apply_wanted(apply, 0, &request);
+    assert_int_equal(world.returned.count, 1);
+    const struct revision *second = config_at(world.master, 1)->revision;
+    assert_int_equal(world.returned.items[0].size, second->packed_size);
+    assert_memory_equal(world.returned.items[0].data, second->packed, second->packed_size);
+    names_packed_free(&request.holds, request.n_holds);
+    names_free(&names);
 }
+
+#define APPLY_TEST(test) cmocka_unit_test_setup_teardown(test, make_world, remove_world)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_tree_is_written_told_and_reported, make_world,
-                                        remove_world),
-        cmocka_unit_test_setup_teardown(it_is_there_after_a_restart, make_world, remove_world),
-        cmocka_unit_test_setup_teardown(a_bad_tree_is_refused_and_the_old_one_stays, make_world,
-                                        remove_world),
-        cmocka_unit_test_setup_teardown(what_a_stage_refuses_is_put_back, make_world, remove_world),
-        cmocka_unit_test_setup_teardown(a_stage_that_went_is_not_waited_for, make_world,
-                                        remove_world),
-        cmocka_unit_test_setup_teardown(a_stage_that_does_not_answer_is_asked_again_and_given_up,
-                                        make_world, remove_world),
-        cmocka_unit_test_setup_teardown(a_tree_waits_for_the_disk_and_the_newest_wins, make_world,
-                                        remove_world),
-        cmocka_unit_test_setup_teardown(another_revision_is_asked_for_without_haste, make_world,
-                                        remove_world),
-        cmocka_unit_test_setup_teardown(what_was_refused_is_not_asked_for_again_and_again,
-                                        make_world, remove_world),
+        APPLY_TEST(a_tree_is_written_told_and_reported),
+        APPLY_TEST(it_is_there_after_a_restart),
+        APPLY_TEST(what_is_held_runs_after_a_restart),
+        APPLY_TEST(a_torn_record_is_left_out),
+        APPLY_TEST(what_no_master_signed_changes_nothing),
+        APPLY_TEST(a_bad_document_is_held_out),
+        APPLY_TEST(what_a_stage_refuses_is_put_back),
+        APPLY_TEST(a_stage_that_went_is_not_waited_for),
+        APPLY_TEST(a_stage_that_does_not_answer_is_asked_again_and_given_up),
+        APPLY_TEST(revisions_wait_for_the_disk_and_are_merged_together),
+        APPLY_TEST(what_is_lacking_is_asked_for_without_haste),
+        APPLY_TEST(what_a_master_lacks_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,13 +8,13 @@
 
 #include <cmocka.h>
 
-static const struct origin a = {"a", 0x1f}, b = {"b.example", 1};
+static const struct revision_origin a = {"a", 0x1f}, b = {"b.example", 1};
 
 static void a_name_reads_as_it_was_written(void **state)
 {
     (void)state;
     char text[REVISION_NAME_SIZE];
-    struct origin origin;
+    struct revision_origin origin;
     uint64_t number;
     name_format(&b, 18, text);
     assert_string_equal(text, "b.example.1.18");
@@ -28,7 +28,7 @@ static void what_is_no_name_is_refused(void **state)
     (void)state;
     static const char *const texts[] = {"",      "a",      "a.1",     ".1.2",    "a..2", "a.1.",
                                         "a.g.2", "a.1.-2", "a.1.0x2", "a.1f.2 ", "17"};
-    struct origin origin;
+    struct revision_origin origin;
     uint64_t number;
     for (size_t i = 0; i < ARRAY_LENGTH(texts); i++)
         assert_int_equal(name_parse(texts[i], &origin, &number), -1);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-static const struct origin origin = {"a", 7};
+static const struct revision_origin origin = {"a", 7};
 static char path[] = "/tmp/postern-sign-XXXXXX";
 static struct sign_keys keys;
 
@@ -32,13 +32,14 @@ static struct revision *make(void)
 {
     struct revision *revision =
         revision_new(&origin, 3, (struct config_clock){1000, 2}, "somebody", "why");
-    struct change *change = revision_change(revision, "domain/example.org", CHANGE_SET);
+    struct revision_change *change =
+        revision_add_change(revision, "domain/example.org", CHANGE_SET);
     change->body = json_pack("{s:s}", "description", "ours");
     names_add(&change->seen, &origin, 1, 2);
-    change = revision_change(revision, "list/spammers", CHANGE_ADD);
+    change = revision_add_change(revision, "list/spammers", CHANGE_ADD);
     change_add_entry(change, "@bad.example");
     change_add_entry(change, "@worse.example");
-    revision_change(revision, "route/old", CHANGE_DELETE);
+    revision_add_change(revision, "route/old", CHANGE_DELETE);
     return revision;
 }
 
@@ -123,7 +124,7 @@ static void what_makes_no_sense_is_refused(void **state)
     (void)state;
     const char *reason = NULL;
     struct revision *revision = make();
-    revision_change(revision, "route/old", CHANGE_DELETE);
+    revision_add_change(revision, "route/old", CHANGE_DELETE);
     assert_null(read_back(revision, &reason));
     assert_string_equal(reason, "it changes something twice");
     revision = make();
@@ -131,10 +132,10 @@ static void what_makes_no_sense_is_refused(void **state)
     assert_null(read_back(revision, &reason));
     assert_string_equal(reason, "a change has seen itself");
     revision = make();
-    change_add_entry(revision_change(revision, "domain/x", CHANGE_ADD), "e");
+    change_add_entry(revision_add_change(revision, "domain/x", CHANGE_ADD), "e");
     assert_null(read_back(revision, &reason));
     revision = make();
-    change_add_entry(revision_change(revision, "list/x", CHANGE_ADD), "two\nlines");
+    change_add_entry(revision_add_change(revision, "list/x", CHANGE_ADD), "two\nlines");
     assert_null(read_back(revision, &reason));
     revision = make();
     revision->number = 0;
