@@ -254,17 +254,35 @@ int claims_report(struct queue *self)
     return more;
 }
 
+static int is_retired(const struct retired *retired, uint64_t incarnation)
+{
+    for (unsigned i = 0; i < RETIRED_KEPT; i++)
+        if (retired->incarnations[i] == incarnation)
+            return 1;
+    return 0;
+}
+
+static void retire(struct retired *retired, uint64_t incarnation)
+{
+    if (incarnation)
+        retired->incarnations[retired->next++ % RETIRED_KEPT] = incarnation;
+}
+
 void queue_hello(struct queue *self, const Postern__Hello *hello)
 {
     if (hello->stage != STAGE_INGRESS || hello->slot >= SLOT_MOST || hello->incarnation == 0)
         return;
     struct report *report = &self->reports[hello->slot];
+    if (is_retired(&self->retired[hello->slot], hello->incarnation))
+        return; // overtaken by the one that replaced it
     if (report->incarnation == hello->incarnation)
         return; // still at the answer to an earlier one
     int fresh = self->heard[hello->slot] != hello->incarnation;
     // From now on jobs of an older incarnation are dropped, whether or not the report gets through.
     if (fresh)
         self->heard[hello->slot] = 0;
+    if (self->newest[hello->slot] != hello->incarnation)
+        retire(&self->retired[hello->slot], self->newest[hello->slot]);
     self->newest[hello->slot] = hello->incarnation;
     *report =
         (struct report){hello->incarnation, hello->round, fresh, self->of_ingress[hello->slot]};

@@ -101,6 +101,8 @@ struct report {
     struct claim *next; // not yet said
 };
 
+enum { RETIRED_KEPT = 8 };
+
 struct queue {
     const struct queue_ops *ops;
     void *io;
@@ -119,6 +121,11 @@ struct queue {
     struct claim *of_ingress[SLOT_MOST];
     uint64_t newest[SLOT_MOST]; // incarnation of the last Hello: jobs of another are dropped
     uint64_t heard[SLOT_MOST];  // the same once it has its report, else 0
+    // Those it replaced: what they said last may come after a newer one's first word.
+    struct retired {
+        uint64_t incarnations[RETIRED_KEPT];
+        unsigned next;
+    } retired[SLOT_MOST];
     struct report reports[SLOT_MOST];
     struct claim *untold;
     struct writing *unwritten; // the journal would not take them yet
