@@ -35,6 +35,15 @@ void pipe_clear(struct pipe *pipe)
         free(pipe->frames[pipe->first].bytes);
     pipe->first = pipe->last = 0;
 }
+
+void pipe_overtake(struct pipe *pipe)
+{
+    struct frame frame = pipe->frames[pipe->last - 1];
+    memmove(&pipe->frames[pipe->first + 1], &pipe->frames[pipe->first],
+            (pipe->last - 1 - pipe->first) * sizeof(frame));
+    pipe->frames[pipe->first] = frame;
+}
+
 // -- analyzers
 
 static Postern__Action action_of(const struct post *post, unsigned recipient)
@@ -83,6 +92,15 @@ static void welcome(struct world *self, struct process *process, enum stage stag
     pipe_add(&process->out, BUS_WELCOME, &message.base);
 }
 
+// A Hello that a newer ingress's has overtaken is no news.
+static int hear(struct world *self, struct process *process, const Postern__Hello *hello)
+{
+    if (hello->incarnation < process->heard && !world_off(self, RULE_OLD_SENDER))
+        return 0;
+    process->heard = hello->incarnation;
+    return 1;
+}
+
 static void analyzer_read(struct world *self, unsigned slot)
 {
     struct process *process = &self->analyzers[slot];
@@ -91,8 +109,8 @@ static void analyzer_read(struct world *self, unsigned slot)
         return;
     if (frame->type == BUS_HELLO) {
         Postern__Hello *hello = postern__hello__unpack(NULL, frame->size, frame->bytes);
-        process->heard = hello->incarnation;
-        welcome(self, process, STAGE_ANALYZER, slot, hello, 4);
+        if (hear(self, process, hello))
+            welcome(self, process, STAGE_ANALYZER, slot, hello, 4);
         postern__hello__free_unpacked(hello, NULL);
     } else {
         Postern__AnalyzerJob *job = postern__analyzer_job__unpack(NULL, frame->size, frame->bytes);
@@ -175,8 +193,8 @@ static struct entry *entry_of(struct process *process, unsigned mail, unsigned r
 
 static void take_job(struct world *self, struct process *process, const Postern__DeliveryJob *job)
 {
-    if ((job->receiver != process->incarnation || job->sender != process->heard) &&
-        !world_off(self, RULE_INCARNATION))
+    if ((job->receiver != process->incarnation && !world_off(self, RULE_INCARNATION)) ||
+        (job->sender != process->heard && !world_off(self, RULE_OLD_SENDER)))
         return;
     unsigned mail = (unsigned)(world_post_of(self, &job->id) - self->posts);
     for (size_t i = 0; i < job->n_recipients; i++) {
@@ -209,8 +227,8 @@ static void delivery_read(struct world *self, unsigned slot)
     ProtobufCMessage *message = NULL;
     if (frame->type == BUS_HELLO) {
         Postern__Hello *hello = postern__hello__unpack(NULL, frame->size, frame->bytes);
-        process->heard = hello->incarnation;
-        welcome(self, process, STAGE_DELIVERY, slot, hello, 8);
+        if (hear(self, process, hello))
+            welcome(self, process, STAGE_DELIVERY, slot, hello, 8);
         message = &hello->base;
     } else if (frame->type == BUS_DELIVERY_JOB) {
         Postern__DeliveryJob *job = postern__delivery_job__unpack(NULL, frame->size, frame->bytes);
@@ -275,6 +293,37 @@ static void send_outcome(struct world *self, struct process *process, unsigned s
         *entry = process->entries[--process->entry_count];
 }
 
+static void send_delivery_begun(struct world *self, struct process *process, unsigned slot,
+                                struct entry *entry)
+{
+    Postern__DeliveryBegun begun = POSTERN__DELIVERY_BEGUN__INIT;
+    uint32_t recipient = entry->recipient;
+    begun.id = (ProtobufCBinaryData){ULID_SIZE, self->posts[entry->mail].id.bytes};
+    begun.delivery = slot;
+    begun.sender = process->incarnation;
+    begun.receiver = process->heard;
+    begun.recipients = &recipient;
+    begun.n_recipients = 1;
+    pipe_add(&process->out, BUS_DELIVERY_BEGUN, &begun.base);
+    entry->begun = 1;
+}
+
+// The delivery dies on it, after its word that it begins was heard.
+static void work_fatally(struct world *self, unsigned slot, struct entry *entry)
+{
+    struct process *process = &self->deliveries[slot];
+    struct post *post = &self->posts[entry->mail];
+    if (!entry->begun)
+        send_delivery_begun(self, process, slot, entry);
+    if (process->out.first < process->out.last)
+        return;
+    world_say(self, "mail %u kills delivery %u", entry->mail, slot);
+    // Its recipients may be at both deliveries at once; a crash of ingress may hide a death.
+    if (++post->delivery_deaths > 1 + RECIPIENTS_MOST + self->hidden)
+        world_broken(self, "mail %u killed %u deliveries", entry->mail, post->delivery_deaths);
+    world_die(self, process);
+}
+
 void world_delivery_step(struct world *self, unsigned slot)
 {
     struct process *process = &self->deliveries[slot];
@@ -283,7 +332,9 @@ void world_delivery_step(struct world *self, unsigned slot)
         return;
     }
     struct entry *entry = &process->entries[world_draw(self, process->entry_count)];
-    if (entry->kind == JOB)
+    if (entry->kind == JOB && entry->what == DELIVERED && self->posts[entry->mail].fate == FATAL)
+        work_fatally(self, slot, entry);
+    else if (entry->kind == JOB)
         work(self, slot, entry);
     else if (entry->unacknowledged && process->heard && entry->told != process->heard)
         send_outcome(self, process, slot, entry);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/model/custody_world_internal.h"
 
+#include "ingress/mail.h"
+
 #include "core/journal/record.h"
 #include "mail/spooled.h"
 
@@ -11,13 +13,26 @@
 #include <string.h>
 
 const char *const rule_names[RULES] = {
-    "sync-before-durable",  "report",
-    "wait-for-reports",     "keep-outcome-until-ack",
-    "incarnation-check",    "custody-first",
-    "done-stays-done",      "count-durably",
-    "end-synced-first",     "abandoned-synced-first",
-    "failed-batch-again",   "commit-on-open",
-    "end-outlives-message",
+    [RULE_SYNC] = "sync-before-durable",
+    [RULE_REPORT] = "report",
+    [RULE_WAIT_REPORTS] = "wait-for-reports",
+    [RULE_KEEP_OUTCOME] = "keep-outcome-until-ack",
+    [RULE_INCARNATION] = "incarnation-check",
+    [RULE_OLD_SENDER] = "old-senders-jobs-dropped",
+    [RULE_CUSTODY_FIRST] = "custody-first",
+    [RULE_REPLAY_DONE] = "done-stays-done",
+    [RULE_REPLAY_COUNT] = "count-durably",
+    [RULE_DONE_SYNCED] = "end-synced-first",
+    [RULE_ABANDONED] = "abandoned-synced-first",
+    [RULE_REWRITE] = "failed-batch-again",
+    [RULE_COMMIT_REPLAY] = "commit-on-open",
+    [RULE_END_OUTLIVES] = "end-outlives-message",
+    [RULE_TERMINAL_FREE] = "terminal-before-free",
+    [RULE_FAILED_SYNC] = "failed-sync-not-retried",
+    [RULE_LATE_REJECT] = "late-reject-quarantines",
+    [RULE_TWO_DEATHS] = "two-deaths-quarantine",
+    [RULE_DELIVERY_DEATHS] = "delivery-deaths-count",
+    [RULE_ACK_UNKNOWN] = "ack-unknown",
 };
 
 uint64_t world_draw(struct world *self, uint64_t below)
@@ -139,6 +154,11 @@ static void check_given(struct world *self, const Postern__DeliveryJob *job)
                      post - self->posts);
 }
 
+static void free_too_soon(struct world *self, const Postern__DeliveryJob *job)
+{
+    self->records[job->place->offset / 8].gone = 1;
+}
+
 static struct process *process_at(struct world *self, enum stage stage, unsigned slot)
 {
     return stage == STAGE_ANALYZER ? &self->analyzers[slot] : &self->deliveries[slot];
@@ -153,12 +173,21 @@ static int sim_send(void *io, enum stage stage, unsigned slot, enum bus_type typ
         errno = EAGAIN;
         return -1;
     }
+    if (type == BUS_OUTCOME_ACK && self->unknown && world_off(self, RULE_ACK_UNKNOWN))
+        return 0;
     if (type == BUS_DELIVERY_JOB) {
         check_given(self, (const Postern__DeliveryJob *)message);
+        if (world_off(self, RULE_TERMINAL_FREE))
+            free_too_soon(self, (const Postern__DeliveryJob *)message);
         if (world_draw(self, 60) == 0)
             return 0; // lost in a living pipe
     }
     pipe_add(&process->in, type, message);
+    if (type == BUS_HELLO && process->greeted != self->ingress && world_draw(self, 2))
+        pipe_overtake(
+            &process->in); // each sender has a pipe of its own: an older one's may be slow
+    if (type == BUS_HELLO)
+        process->greeted = self->ingress;
     return 0;
 }
 
@@ -190,7 +219,7 @@ static const struct custody_ops sim_ops = {
     sim_send, sim_locked, sim_existing, sim_ended,         sim_judged,
 };
 
-static const struct custody_limits sim_limits = {.verdict_wait_ms = 20000,
+static const struct custody_limits sim_limits = {.verdict_wait_ms = 1500,
                                                  .job_timeout_ms = 60000,
                                                  .analysis_wait_ms = 3600000,
                                                  .silent_ms = 60000};
@@ -227,7 +256,7 @@ static void say_too_soon(struct world *self, size_t at)
 static void sync_record(struct world *self, size_t at, int fails)
 {
     struct entry_on_disk *record = &self->records[at];
-    int hidden = world_off(self, RULE_REWRITE) && record->type != RECORD_MESSAGE;
+    int hidden = world_off(self, record->type == RECORD_MESSAGE ? RULE_FAILED_SYNC : RULE_REWRITE);
     record->state = fails ? FAILED_SYNC : DURABLE;
     if (!fails)
         count_done(self, record);
@@ -265,6 +294,31 @@ static void rise(struct world *self, enum stage stage, unsigned slot)
     custody_peer(self->custody, stage, slot, 1);
 }
 
+static void read_verdict(struct world *self, Postern__Verdict *verdict)
+{
+    struct mail *mail = mail_find(self->custody, &verdict->id);
+    if (mail && world_off(self, RULE_LATE_REJECT))
+        mail->late = 0;
+    custody_verdict(self->custody, verdict);
+}
+
+static void read_outcome(struct world *self, Postern__Outcome *outcome)
+{
+    self->unknown = !mail_find(self->custody, &outcome->id);
+    custody_outcome(self->custody, outcome);
+    self->unknown = 0;
+}
+
+static void forget_deaths(struct world *self)
+{
+    for (unsigned i = 0; i < self->mails; i++) {
+        const ProtobufCBinaryData id = {ULID_SIZE, self->posts[i].id.bytes};
+        struct mail *mail = mail_find(self->custody, &id);
+        if (mail)
+            mail->tries = 0;
+    }
+}
+
 static void read_frame(struct world *self, struct process *process)
 {
     struct frame *frame = pipe_take(&process->out);
@@ -275,15 +329,21 @@ static void read_frame(struct world *self, struct process *process)
         custody_welcome(self->custody, message);
         postern__welcome__free_unpacked(message, NULL);
     } else if (frame->type == BUS_VERDICT) {
-        custody_verdict(self->custody, postern__verdict__unpack(NULL, frame->size, frame->bytes));
+        read_verdict(self, postern__verdict__unpack(NULL, frame->size, frame->bytes));
     } else if (frame->type == BUS_ANALYZER_BEGUN) {
         Postern__AnalyzerBegun *message =
             postern__analyzer_begun__unpack(NULL, frame->size, frame->bytes);
         custody_begun(self->custody, message);
         postern__analyzer_begun__free_unpacked(message, NULL);
+    } else if (frame->type == BUS_DELIVERY_BEGUN) {
+        Postern__DeliveryBegun *message =
+            postern__delivery_begun__unpack(NULL, frame->size, frame->bytes);
+        if (!world_off(self, RULE_DELIVERY_DEATHS))
+            custody_delivery_begun(self->custody, message);
+        postern__delivery_begun__free_unpacked(message, NULL);
     } else {
         Postern__Outcome *message = postern__outcome__unpack(NULL, frame->size, frame->bytes);
-        custody_outcome(self->custody, message);
+        read_outcome(self, message);
         postern__outcome__free_unpacked(message, NULL);
     }
     free(frame->bytes);
@@ -447,6 +507,14 @@ static int all_sent(const struct world *self)
     return 1;
 }
 
+static int all_acknowledged(const struct world *self)
+{
+    for (unsigned i = 0; i < DELIVERIES; i++)
+        if (self->deliveries[i].entry_count > 0)
+            return 0;
+    return 1;
+}
+
 static int must_end_as_copy(const struct post *post, unsigned recipient)
 {
     return post->fate == CLEAN && recipient < post->recipients;
@@ -497,11 +565,15 @@ void world_run(uint64_t seed, unsigned mails, unsigned faults, int without, int 
     custody_recovered(self->custody);
     for (; ret->steps < 400000 && !ret->broken[0]; ret->steps++) {
         step(self);
-        if (all_sent(self) && custody_count(self->custody) == 0)
+        if (without == RULE_TWO_DEATHS)
+            forget_deaths(self);
+        if (all_sent(self) && custody_count(self->custody) == 0 && all_acknowledged(self))
             break;
     }
-    if (!ret->broken[0] && custody_count(self->custody) > 0)
+    if (custody_count(self->custody) > 0)
         world_broken(self, "%zu mails never ended", custody_count(self->custody));
+    if (!all_acknowledged(self))
+        world_broken(self, "an outcome was never acknowledged");
     check_books(self);
     custody_destroy(&self->custody);
     for (unsigned i = 0; i < ANALYZERS; i++) {

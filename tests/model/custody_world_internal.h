@@ -35,6 +35,7 @@ struct entry {
     unsigned mail, recipient;
     enum { JOB, ENDED } kind;
     enum { NOTHING, DELIVERED, DEFERRED, QUARANTINED } what;
+    int begun;
     int durable; // in its journal
     int unacknowledged;
     uint64_t told; // ingress incarnation that was told
@@ -43,7 +44,8 @@ struct entry {
 struct process {
     int alive, stopped;
     uint64_t incarnation;
-    uint64_t heard; // newest ingress incarnation that said Hello
+    uint64_t heard;   // newest ingress incarnation that said Hello
+    uint64_t greeted; // newest ingress incarnation whose Hello is in the pipe, or was
     struct pipe in, out;
     struct entry entries[JOBS_MOST];
     size_t entry_count;
@@ -55,7 +57,8 @@ struct process {
     size_t analysing_count;
 };
 
-enum fate { CLEAN, SPAM, REFUSED, MIXED, DROPPED, DEADLY, FATES };
+// DEADLY to analyzers, FATAL to deliveries.
+enum fate { CLEAN, SPAM, REFUSED, MIXED, DROPPED, DEADLY, FATAL, FATES };
 
 struct post {
     struct ulid id;
@@ -67,7 +70,7 @@ struct post {
     unsigned window[RECIPIENTS_MOST];   // repeats allowed
     unsigned kept[RECIPIENTS_MOST];     // quarantined, or deferred for good
     unsigned done[RECIPIENTS_MOST];     // durable done events
-    unsigned deaths;
+    unsigned deaths, delivery_deaths;
 };
 
 struct world {
@@ -81,6 +84,7 @@ struct world {
     struct process analyzers[ANALYZERS], deliveries[DELIVERIES];
     struct post posts[MAILS_MOST];
     unsigned mails, faults, hidden;
+    int unknown; // the outcome being read is of no message in custody
     uint64_t next_incarnation;
     struct result *result;
 };
@@ -95,6 +99,7 @@ struct post *world_post_of(struct world *self, const ProtobufCBinaryData *id);
 void pipe_add(struct pipe *pipe, enum bus_type type, const ProtobufCMessage *message);
 struct frame *pipe_take(struct pipe *pipe); // NULL: empty
 void pipe_clear(struct pipe *pipe);
+void pipe_overtake(struct pipe *pipe); // the last frame becomes the first
 void world_analyzer_step(struct world *self, unsigned slot);
 void world_delivery_step(struct world *self, unsigned slot);
 void world_die(struct world *self, struct process *process); // what it had not durably is gone
