@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { MAPS_KEPT = 2, OWN_MAPS_KEPT = 2 };
 
@@ -268,6 +269,29 @@ void holding_destroy(struct holding **self_pointer)
     free(self->early);
     free(self);
     *self_pointer = NULL;
+}
+
+int holding_removable(const struct holding *self)
+{
+    char corrupt[160];
+    snprintf(corrupt, sizeof(corrupt), "%s/corrupt", self->slot.path);
+    return queue_empty(self->queue) && journal_live(self->journal) == 0 &&
+           access(corrupt, F_OK) < 0;
+}
+
+void holding_remove(struct holding **self_pointer)
+{
+    struct holding *self = *self_pointer;
+    char journal[160], deferred[160];
+    unsigned number = self->slot.number;
+    snprintf(journal, sizeof(journal), "%s/journal", self->slot.path);
+    snprintf(deferred, sizeof(deferred), "%s/deferred", self->slot.path);
+    struct slot slot = self->slot;
+    self->slot.lock_fd = -1; // held until the last file is gone
+    holding_destroy(self_pointer);
+    int emptied = rmdir(deferred) == 0 && file_remove_folder(journal) == 0;
+    if (slot_remove(&slot) < 0 || !emptied)
+        log_warning("slot.kept", "slot=%u errno=%d", number, errno);
 }
 
 int holding_has_records(const char *path)

@@ -38,5 +38,8 @@ void holding_attach(struct holding *self, struct loop *loop, struct bus *bus,
 // Takes it from its loop: only holding_destroy may follow, on any thread.
 void holding_detach(struct holding *self);
 void holding_destroy(struct holding **self); // syncs and closes: blocks
-int holding_has_records(const char *path);   // slot_records_fn
+// Is nothing in it that anybody needs? Then it can be removed: the slot goes with its folders.
+int holding_removable(const struct holding *self);
+void holding_remove(struct holding **self); // blocks, too
+int holding_has_records(const char *path);  // slot_records_fn
 struct schedule holding_schedule(const struct settings *settings);

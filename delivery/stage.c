@@ -194,7 +194,17 @@ static void *open_heirless(void *context, struct slot *slot, const atomic_int *c
 static void close_holding(void *opened)
 {
     struct holding *holding = opened;
-    holding_destroy(&holding);
+    if (holding_removable(holding))
+        holding_remove(&holding);
+    else
+        holding_destroy(&holding);
+}
+
+// Also one whose journal is empty: an ingress may wait to hear what became of the jobs it gave.
+static int any_records(const char *path)
+{
+    (void)path;
+    return 1;
 }
 
 static void adopt(void *context, void *opened)
@@ -215,18 +225,19 @@ static void adopt(void *context, void *opened)
 }
 
 static const struct heir_ops heir_ops = {
-    .has_records = holding_has_records,
+    .has_records = any_records,
     .open = open_heirless,
     .opened = adopt,
     .close = close_holding,
 };
 
-// An adopted slot is given back once nothing in it is needed and node has taken its events.
+// An adopted slot is removed once nothing in it is needed and node has taken its events. That it is
+// gone tells every ingress, also one that was paused: no job that it gave there is held.
 static void give_back(struct stage_of_delivery *self)
 {
     for (unsigned i = 1; i < self->count && !heir_busy(self->heir); i++) {
         struct holding *holding = self->holdings[i];
-        if (!queue_empty(holding->queue) || journal_live(holding->journal) > 0)
+        if (!holding_removable(holding))
             continue;
         log_info("slot.drained", "slot=%u", holding->slot.number);
         bus_unbind(self->bus, holding->slot.number);

@@ -40,6 +40,24 @@ void custody_peer(struct custody *self, enum stage stage, unsigned slot, int pre
         say_hello(self, peer);
 }
 
+// A delivery slot that exists no more was emptied by its last owner: it claims nothing.
+static void end_removed(struct custody *self)
+{
+    uint64_t existing = self->ops->existing(self->io, STAGE_DELIVERY);
+    int ended = 0;
+    for (unsigned slot = 0; slot < SLOT_MOST; slot++) {
+        struct peer *peer = &self->peers[DELIVERIES][slot];
+        if ((existing >> slot & 1) || !peer->jobs)
+            continue;
+        ended = 1;
+        peer->incarnation = 0;
+        while (peer->jobs)
+            delivery_died(peer->jobs);
+    }
+    if (ended)
+        delivery_next(self);
+}
+
 void peers_tick(struct custody *self, int64_t now)
 {
     if (now - self->hello_ms >= 0 && now - self->hello_ms < HELLO_EVERY_MS)
@@ -49,6 +67,7 @@ void peers_tick(struct custody *self, int64_t now)
         for (unsigned slot = 0; slot < SLOT_MOST; slot++)
             if (self->peers[kind][slot].present)
                 say_hello(self, &self->peers[kind][slot]);
+    end_removed(self);
     custody_check_reports(self);
 }
 

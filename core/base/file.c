@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -168,4 +169,19 @@ unsigned file_free_percent(const char *folder)
     if (statvfs(folder, &disk) < 0 || disk.f_blocks == 0)
         return 100;
     return (unsigned)(disk.f_bavail * 100 / disk.f_blocks);
+}
+
+int file_remove_folder(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder)
+        return errno == ENOENT ? 0 : -1;
+    for (struct dirent *entry; (entry = readdir(folder));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            unlinkat(dirfd(folder), entry->d_name, 0) < 0)
+            break;
+    int removed = rmdir(path), kept = errno;
+    closedir(folder);
+    errno = kept;
+    return removed;
 }

@@ -9,6 +9,7 @@ NODISCARD int file_write_atomic(const char *path, const void *data, size_t size,
 // Reads a whole file of at most `max` bytes; the caller frees; one 0 byte after. NULL with errno (EFBIG when larger).
 char *file_read(const char *path, size_t max, size_t *ret_size);
 NODISCARD int file_make_folders(const char *path, unsigned mode); // like mkdir -p, each synced
+NODISCARD int file_remove_folder(const char *path); // with the files in it; -1 when folders lie there
 NODISCARD int file_sync_folder(const char *path);
 NODISCARD int file_write_whole(int fd, const void *data, size_t size); // loops over short writes
 // The free part of the folder's file system; 100 when it cannot be told.

@@ -158,6 +158,20 @@ void slot_release(struct slot *self)
     self->incarnation = 0;
 }
 
+int slot_remove(struct slot *self)
+{
+    char path[128];
+    // One who opens the lock meanwhile finds that it has no name, and begins anew.
+    int removed = lock_path(path, sizeof(path), self->path) == 0 && unlink(path) == 0 &&
+                          rmdir(self->path) == 0
+                      ? 0
+                      : -1;
+    int kept = errno;
+    slot_release(self);
+    errno = kept;
+    return removed;
+}
+
 int slot_locked(const char *state, enum stage stage, unsigned number)
 {
     char folder[128], path[160];

@@ -25,6 +25,9 @@ typedef int slot_records_fn(const char *path);
 NODISCARD int slot_take(struct slot *self, const char *state, enum stage stage, int number,
                         slot_records_fn *has_records);
 void slot_release(struct slot *self);
+// Releases a slot in whose folder nothing lies any more but the lock, and removes it: whoever asks sees
+// that nobody will ever speak for it. -1 with errno: something lies there; it is released all the same.
+NODISCARD int slot_remove(struct slot *self);
 
 // Is somebody alive in that slot? Takes no lock, so asking disturbs nobody. 1, 0, or -1 with errno.
 int slot_locked(const char *state, enum stage stage, unsigned number);

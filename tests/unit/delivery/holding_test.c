@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <cmocka.h>
 
@@ -97,10 +98,35 @@ static void a_journal_with_unreadable_records_can_be_held(void **state)
     holding_destroy(&holding);
 }
 
+static void an_emptied_slot_is_removed_with_its_folders(void **state)
+{
+    struct worker *self = *state;
+    struct holding *holding = hold(self);
+    assert_true(holding_removable(holding));
+    holding_remove(&holding);
+    assert_null(holding);
+    assert_int_equal(slot_existing(self->state, STAGE_DELIVERY), 0);
+}
+
+static void a_slot_with_damaged_records_set_aside_is_kept(void **state)
+{
+    struct worker *self = *state;
+    struct holding *holding = hold(self);
+    char corrupt[160];
+    snprintf(corrupt, sizeof(corrupt), "%s/corrupt", holding->slot.path);
+    assert_int_equal(mkdir(corrupt, 0700), 0);
+    assert_false(holding_removable(holding));
+    holding_destroy(&holding);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_journal_with_unreadable_records_can_be_held, open_worker,
+                                        close_worker),
+        cmocka_unit_test_setup_teardown(an_emptied_slot_is_removed_with_its_folders, open_worker,
+                                        close_worker),
+        cmocka_unit_test_setup_teardown(a_slot_with_damaged_records_set_aside_is_kept, open_worker,
                                         close_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,23 @@ static void the_lowest_free_slot_is_taken_and_the_next_after_it(void **state)
     assert_int_equal(slot_take(&again, folder, STAGE_INGRESS, 0, NULL), 0);
     slot_release(&again);
     slot_release(&second);
+}
+
+static void a_removed_slot_exists_no_more(void **state)
+{
+    (void)state;
+    struct slot slot;
+    char path[128];
+    assert_int_equal(slot_take(&slot, folder, STAGE_DELIVERY, 1, NULL), 0);
+    assert_int_equal(slot_remove(&slot), 0);
+    assert_int_equal(slot_existing(folder, STAGE_DELIVERY), 0);
+
+    assert_int_equal(slot_take(&slot, folder, STAGE_DELIVERY, 1, NULL), 0);
+    snprintf(path, sizeof(path), "%s/journal", slot.path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(slot_remove(&slot), -1); // something lies there: it stays, free
+    assert_int_equal(slot_existing(folder, STAGE_DELIVERY), 2);
+    assert_int_equal(slot_locked(folder, STAGE_DELIVERY, 1), 0);
 }
 
 static void a_slot_with_live_records_comes_first(void **state)
@@ -118,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_lowest_free_slot_is_taken_and_the_next_after_it,
                                         make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_removed_slot_exists_no_more, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_slot_with_live_records_comes_first, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(the_kernel_frees_the_slot_of_a_killed_process, make_folder,
