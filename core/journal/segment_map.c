@@ -18,6 +18,8 @@
 struct mapping {
     struct mapping *next; // most recently used first
     uint64_t number;
+    dev_t device;
+    ino_t inode;
     const unsigned char *bytes;
     size_t size;
     unsigned users; // and one for standing in the list
@@ -59,11 +61,28 @@ void segment_map_destroy(struct segment_map **map)
     free(self);
 }
 
+static void path_of(const struct segment_map *self, uint64_t number, char ret[PATH_MAX])
+{
+    char name[SEGMENT_NAME];
+    segment_name(number, name);
+    snprintf(ret, PATH_MAX, "%s/%s", self->folder, name);
+}
+
+// A journal that was emptied counts from 1 again: then the name stands for another file. Ours keeps
+// its inode number as long as it is mapped.
+static int is_replaced(const struct segment_map *self, const struct mapping *mapping)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    path_of(self, mapping->number, path);
+    return stat(path, &status) == 0 &&
+           (status.st_ino != mapping->inode || status.st_dev != mapping->device);
+}
+
 static struct mapping *map_file(const struct segment_map *self, uint64_t number)
 {
-    char name[SEGMENT_NAME], path[PATH_MAX];
-    segment_name(number, name);
-    snprintf(path, sizeof(path), "%s/%s", self->folder, name);
+    char path[PATH_MAX];
+    path_of(self, number, path);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return NULL;
@@ -80,7 +99,13 @@ static struct mapping *map_file(const struct segment_map *self, uint64_t number)
         return NULL;
     struct mapping *mapping = allocate(sizeof(*mapping));
     *mapping = (struct mapping){
-        .number = number, .bytes = bytes, .size = (size_t)status.st_size, .users = 1};
+        .number = number,
+        .device = status.st_dev,
+        .inode = status.st_ino,
+        .bytes = bytes,
+        .size = (size_t)status.st_size,
+        .users = 1,
+    };
     return mapping;
 }
 
@@ -105,7 +130,11 @@ static struct mapping *find(struct segment_map *self, uint64_t number)
     struct mapping *mapping = *at;
     if (mapping)
         *at = mapping->next;
-    else
+    if (mapping && is_replaced(self, mapping)) {
+        leave(mapping);
+        mapping = NULL;
+    }
+    if (!mapping)
         mapping = map_file(self, number);
     if (!mapping)
         return NULL;

@@ -17,12 +17,10 @@
 static struct folder folder;
 static struct segment_map *map;
 
-// A segment with one record: its number as text.
-static struct position put_segment(uint64_t number, char *text)
+static struct position put_text(uint64_t number, const char *text)
 {
     struct batch *batch = batch_new();
     struct segment segment;
-    snprintf(text, 24, "record of %lu", (unsigned long)number);
     batch_begin(batch, number, 0);
     struct mark mark = {.kind = MARK_BATCH};
     batch_mark(batch, IMAGE_BIRTH, &mark);
@@ -32,6 +30,13 @@ static struct position put_segment(uint64_t number, char *text)
     segment_close(&segment, &folder.io);
     batch_destroy(&batch);
     return where;
+}
+
+// A segment with one record: its number as text.
+static struct position put_segment(uint64_t number, char *text)
+{
+    snprintf(text, 24, "record of %lu", (unsigned long)number);
+    return put_text(number, text);
 }
 
 static void take_away(uint64_t number)
@@ -83,6 +88,22 @@ static void a_record_is_given_at_its_place_only(void **state)
     where.segment = 2;
     assert_null(segment_map_get(map, where, &handle));
     assert_int_equal(errno, ENOENT);
+}
+
+static void a_number_that_begins_anew_is_another_file(void **state)
+{
+    (void)state;
+    void *before, *after;
+    struct position where = put_text(1, "the old one");
+    const char *old = segment_map_get(map, where, &before);
+    take_away(1);
+    assert_int_equal(put_text(1, "the new one").offset, where.offset);
+    const char *new = segment_map_get(map, where, &after);
+    assert_non_null(new);
+    assert_memory_equal(new, "the new one", where.length);
+    assert_memory_equal(old, "the old one", where.length); // whoever uses it keeps it
+    segment_map_done(map, before);
+    segment_map_done(map, after);
 }
 
 static void a_flipped_bit_is_noticed(void **state)
@@ -145,6 +166,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_record_is_given_at_its_place_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_number_that_begins_anew_is_another_file, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_flipped_bit_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_empty_file_is_corrupt, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bytes_in_use_outlive_file_and_map, set_up, tear_down),
