@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that building and running Postern takes; --tests adds those of the tests, --bench
-# those of the benchmark. Looks first what is missing: with nothing missing it needs no rights and no network.
+# those of the benchmark; --libraries is only what the built programs load, for the image of containers.
+# Looks first what is missing: with nothing missing it needs no rights and no network.
 set -euo pipefail
 
 build=(cmake ninja-build gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev libzmq3-dev libczmq-dev
@@ -9,14 +10,18 @@ build=(cmake ninja-build gcc libc6-dev pkg-config protobuf-c-compiler libprotobu
     libarchive-dev libunbound-dev libevent-dev libsodium-dev libev-dev libcmocka-dev zlib1g-dev libseccomp-dev)
 run=(redis-server python3 util-linux findutils)
 tests=(python3-pytest python3-dnslib python3-zmq openssl strace clang-format-14 e2fsprogs xfsprogs)
+containers=(docker-compose debootstrap)
+libraries=(libzmq5 libczmq4 libprotobuf-c1 libssl3 libhiredis0.14 libjansson4 libsqlite3-0 libmicrohttpd12 libcurl4
+    libicu72 libarchive13 libunbound8 libevent-2.1-7 libsodium23 libev4 zlib1g libseccomp2)
 bench=(postfix linux-perf openssl)
 
 wanted=("${build[@]}" "${run[@]}")
 for argument in "$@"; do
     case $argument in
-    --tests) wanted+=("${tests[@]}") ;;
+    --tests) wanted+=("${tests[@]}") && ! docker info >/dev/null 2>&1 || wanted+=("${containers[@]}") ;;
+    --libraries) wanted=("${libraries[@]}") ;;
     --bench) wanted+=("${bench[@]}") ;;
-    *) echo "usage: install-deps.sh [--tests] [--bench]" >&2 && exit 2 ;;
+    *) echo "usage: install-deps.sh [--tests] [--bench] | --libraries" >&2 && exit 2 ;;
     esac
 done
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing, builds, and runs every test: unit, model and fuzz replay in an ordinary build and again
-# under ASan and UBSan, then the integration and conformance tests over real processes.
-# Ends with `N passed, N failed`. Tests that need root or the suites ($POSTERN_SUITES) count as skipped without them.
+# under ASan and UBSan, then the integration and conformance tests over real processes, and those on containers.
+# Ends with `N passed, N failed`. Tests that need root, Docker or the suites ($POSTERN_SUITES) count as skipped without.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export POSTERN_SUITES=${POSTERN_SUITES:-$(realpath -m ../shared/suites)}
@@ -41,5 +41,6 @@ build_and_run release
 build_and_run asan-ubsan
 run_python integration
 run_python conformance
+run_python containers
 [[ $ready == yes ]] || echo "not everything could be built or run"
 /usr/bin/python3 tests/tools/total.py --ready "$ready" "$results"/*.xml

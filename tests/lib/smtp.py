@@ -148,8 +148,11 @@ class RecordingClient:
             except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError):
                 await asyncio.sleep(0.05)
 
+    async def connect(self):
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
     async def session(self):
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self.connect()
         try:
             if (await self.reply(reader))[0] != 220:
                 await asyncio.sleep(0.05)
