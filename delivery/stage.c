@@ -10,7 +10,6 @@
 #include "core/bus/feed.h"
 #include "delivery/command.h"
 #include "delivery/deliverer.h"
-#include "delivery/quarantine_days.h"
 #include "proto/local.pb-c.h"
 
 #include <errno.h>
@@ -30,7 +29,6 @@ struct stage_of_delivery {
     struct holding *holdings[SLOT_MOST]; // [0] is our own
     unsigned count;
     struct heir *heir;
-    struct quarantine_days *days;
     struct timer *second;
     struct timer *soon; // only makes the loop turn
     struct hook *hook;
@@ -103,7 +101,6 @@ static void read_settings(struct stage_of_delivery *self)
     if (settings) {
         settings_release(&self->settings);
         self->settings = settings;
-        quarantine_days_keep(self->days, settings->quarantine_days);
         struct schedule schedule = holding_schedule(settings);
         for (unsigned i = 0; i < self->count; i++)
             queue_reschedule(self->holdings[i]->queue, &schedule);
@@ -331,8 +328,6 @@ static int open_all(struct stage_of_delivery *self, struct slot *slot)
         return -1;
     self->count = 1;
     self->heir = heir_new(self->loop, self->state, STAGE_DELIVERY, &heir_ops, self);
-    self->days = quarantine_days_new(self->loop, self->holdings[0]->journal, self->state,
-                                     self->settings->quarantine_days);
     return 0;
 }
 
@@ -370,7 +365,6 @@ void stage_destroy(struct stage_of_delivery **self_pointer)
     deliverer_destroy(&self->deliverer);
     for (unsigned i = 0; i < self->count; i++)
         holding_destroy(&self->holdings[i]);
-    quarantine_days_destroy(&self->days);
     bus_destroy(&self->bus);
     settings_release(&self->settings);
     free(self);

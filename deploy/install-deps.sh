@@ -7,7 +7,8 @@ set -euo pipefail
 
 build=(cmake ninja-build gcc libc6-dev pkg-config protobuf-c-compiler libprotobuf-c-dev libzmq3-dev libczmq-dev
     libssl-dev libhiredis-dev libjansson-dev libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libicu-dev
-    libarchive-dev libunbound-dev libevent-dev libsodium-dev libev-dev libcmocka-dev zlib1g-dev libseccomp-dev)
+    libarchive-dev libunbound-dev libevent-dev libsodium-dev libev-dev libcmocka-dev zlib1g-dev libseccomp-dev
+    libzstd-dev)
 run=(redis-server python3 util-linux findutils)
 tests=(python3-pytest python3-dnslib python3-zmq openssl strace clang-format-14 e2fsprogs xfsprogs)
 containers=(docker-compose debootstrap)

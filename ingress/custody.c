@@ -44,6 +44,11 @@ void custody_destroy(struct custody **self)
     *self = NULL;
 }
 
+void custody_quarantine_full(struct custody *self, int full)
+{
+    self->quarantine_full = full;
+}
+
 void custody_limits(struct custody *self, const struct custody_limits *limits)
 {
     self->limits = *limits;

@@ -70,6 +70,9 @@ void custody_delivery_begun(struct custody *self, const Postern__DeliveryBegun *
 void custody_outcome(struct custody *self, const Postern__Outcome *outcome);
 void custody_peer(struct custody *self, enum stage stage, unsigned slot, int present);
 
+// Is there no room for more quarantined mail? Then who would have it quarantined hears 452.
+void custody_quarantine_full(struct custody *self, int full);
+
 // To be called about every 100 ms: deadlines, waiting clients; says Hello to every peer each
 // second.
 void custody_tick(struct custody *self);

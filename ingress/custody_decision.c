@@ -59,10 +59,35 @@ static void end_here(struct mail *mail, Postern__Action action, Postern__Disposi
     free(outcomes);
 }
 
+static int any_quarantined(const struct mail *mail)
+{
+    for (uint32_t i = 0; i < mail->envelope->n_recipients; i++)
+        if (action_for(mail, i) == POSTERN__ACTION__ACTION_QUARANTINE)
+            return 1;
+    return 0;
+}
+
+// SMTP has one reply for all recipients, so all are put off.
+static void put_off(struct mail *mail)
+{
+    static const char reply[] = "452 4.3.1 no room for quarantined mail";
+    size_t most = mail->envelope->n_recipients;
+    Postern__RecipientOutcome *outcomes = allocate(most * sizeof(*outcomes));
+    for (uint32_t i = 0; i < most; i++) {
+        postern__recipient_outcome__init(&outcomes[i]);
+        outcomes[i].recipient = i;
+        outcomes[i].disposition = POSTERN__DISPOSITION__DISPOSITION_REJECTED;
+        outcomes[i].reply = (ProtobufCBinaryData){sizeof(reply) - 1, (uint8_t *)(uintptr_t)reply};
+    }
+    mail->put_off = 1;
+    mail_end(mail, outcomes, most, (struct peer_name){0});
+    free(outcomes);
+}
+
 void mail_decide(struct mail *mail)
 {
     struct custody *self = mail->custody;
-    if (!mail->durable || mail->abandoned)
+    if (!mail->durable || mail->abandoned || mail->put_off)
         return;
     if (!mail->verdict) {
         if (mail->answer &&
@@ -79,6 +104,10 @@ void mail_decide(struct mail *mail)
     if (!mail->late && all_rejected(mail)) {
         end_here(mail, POSTERN__ACTION__ACTION_REJECT, POSTERN__DISPOSITION__DISPOSITION_REJECTED);
         return; // 550 leaves once that is durable
+    }
+    if (!mail->late && mail->answer && self->quarantine_full && any_quarantined(mail)) {
+        put_off(mail); // 452 leaves once that is durable
+        return;
     }
     mail->late = 1;
     mail_answer(mail, ANSWER_ACCEPTED, NULL);

@@ -106,7 +106,9 @@ static void ended_durably(struct ending *self, struct position where)
     if (self->delivery.incarnation != 0)
         custody_acknowledge(custody, &mail->envelope->id, self->delivery, self->recipients,
                             self->count);
-    if (mail->answer) { // not accepted before its end: rejected for all
+    if (mail->answer && mail->put_off) {
+        mail_answer(mail, ANSWER_NO_SPACE, "no room for quarantined mail");
+    } else if (mail->answer) { // not accepted before its end: rejected for all
         char text[256] = "the message was refused by policy";
         if (mail->verdict && mail->verdict->n_recipients > 0) {
             const ProtobufCBinaryData *reply = &mail->verdict->recipients[0]->reply;

@@ -35,6 +35,7 @@ struct mail {
     unsigned replayed : 1;
     unsigned last_try : 1; // recorded: no further analyzer gets it
     unsigned late : 1;     // answered 250: a reject is a quarantine now
+    unsigned put_off : 1;  // it will be answered 452
     struct position *ends; // records that live as long as the message: done, attempt
     size_t end_count;
     uint8_t *states; // enum recipient_state
@@ -66,6 +67,7 @@ struct custody {
     int64_t tick_ms;       // the last tick
     int64_t unattended_ms; // time that ticks saw pass without any analyzer alive
     int64_t attended;      // unattended_ms when one was last alive
+    int quarantine_full;
 };
 
 void mail_list_add(struct mail_list *list, struct mail *mail);

@@ -8,6 +8,7 @@
 #include "core/base/unpack.h"
 #include "core/bus/feed.h"
 #include "proto/local.pb-c.h"
+#include "proto/quarantine.pb-c.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -87,6 +88,16 @@ static void receive_verdict(struct stage_of_ingress *self, const uint8_t *data, 
         postern__verdict__free_unpacked(verdict, NULL);
 }
 
+static void receive_room(struct stage_of_ingress *self, const uint8_t *data, size_t size)
+{
+    Postern__QuarantineRoom *room = postern__quarantine_room__unpack(&unpack_allocator, size, data);
+    if (!room)
+        return;
+    for (unsigned i = 0; i < self->count; i++)
+        custody_quarantine_full(self->holdings[i]->custody, room->full);
+    postern__quarantine_room__free_unpacked(room, NULL);
+}
+
 static void receive_taken(struct stage_of_ingress *self, const uint8_t *data, size_t size)
 {
     Postern__Taken *taken = postern__taken__unpack(&unpack_allocator, size, data);
@@ -162,6 +173,8 @@ static void receive(void *context, enum bus_type type, const uint8_t *data, size
         receive_verdict(self, data, size);
     else if (type == BUS_TAKEN)
         receive_taken(self, data, size);
+    else if (type == BUS_QUARANTINE_ROOM)
+        receive_room(self, data, size);
     else if (type == BUS_RELOAD)
         read_settings(self);
     else

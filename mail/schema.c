@@ -318,7 +318,11 @@ static const struct schema_key stages_keys[] = {
 
 static const struct schema_key quarantine_keys[] = {
     {.name = "days", .type = SCHEMA_COUNT, .fallback = 30, .min = 1, .max = 3650, .unit = "days",
-     .about = "How long quarantined mail is kept."},
+     .about = "How long the masters keep quarantined mail; workers yesterday's and today's."},
+    {.name = "disk_percent", .type = SCHEMA_COUNT, .fallback = 20, .min = 1, .max = 90,
+     .unit = "percent",
+     .about = "Share of a worker's file system for bodies that no master holds yet; beyond it mail "
+              "to be quarantined is answered 452."},
 };
 
 static const struct schema_key node_keys[] = {

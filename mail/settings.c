@@ -215,6 +215,7 @@ static void read_single_documents(struct settings *ret, const json_t *documents)
     ret->analyzer = count_of(&stages, "analyzer");
     ret->delivery = count_of(&stages, "delivery");
     ret->quarantine_days = count_of(&quarantine, "days");
+    ret->quarantine_percent = count_of(&quarantine, "disk_percent");
 }
 
 // The policy "default" is added where it is missing.

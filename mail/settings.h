@@ -125,7 +125,7 @@ struct settings {
     // document `stages`
     unsigned ingress, analyzer, delivery; // instances
     // document `quarantine`
-    unsigned quarantine_days;
+    unsigned quarantine_days, quarantine_percent;
 };
 
 // NULL with a message that names document, key, reason and the mend. `json` is the whole tree.

@@ -58,7 +58,9 @@ struct route {
 extern const struct route api_routes[];
 extern const size_t api_route_count;
 
-void verify_cancel(struct api *self);                       // the loop ends
+void verify_cancel(struct api *self); // the loop ends
+// Answers with the bytes of a quarantined mail; `states` are those of its recipients.
+void answer_body(struct api *self, struct request *request, const char *id, const json_t *states);
 void probes_answer(void *context, struct request *request); // http_fn
 
 // Reads the argument as a whole number; `fallback` when it is not given. -1: it is none (answered

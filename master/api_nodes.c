@@ -6,6 +6,7 @@
 #include "mail/schema.h"
 #include "master/alarms.h"
 #include "master/api_internal.h"
+#include "master/bodies.h"
 #include "master/damage.h"
 #include "master/orders.h"
 #include "master/peer.h"
@@ -172,6 +173,7 @@ static void answer_status(struct call *call)
 {
     const struct master *master = call->api->master;
     json_t *status = status_of(master), *details = json_object();
+    json_object_set_new(status, "bodies", bodies_status(master->bodies));
     for (size_t i = 0; i < master->members.count; i++)
         if (master->members.list[i]->status)
             json_object_set(details, master->members.list[i]->name,

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mail/spooled.h"
 #include "master/api_internal.h"
 #include "master/cluster.h"
-#include "master/commands.h"
 #include "master/orders.h"
 #include "master/store/database.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BODY_TIMEOUT_MS = 10000, BODY_MOST = 64 * 1024 * 1024 };
 
 // The orders given about a mail, with what became of them.
 static json_t *orders_about(sqlite3 *db, const char *id)
@@ -32,75 +28,6 @@ static json_t *orders_about(sqlite3 *db, const char *id)
     return list;
 }
 
-// A body on its way, piece by piece.
-struct fetch {
-    struct call *call;
-    struct buffer bytes;
-};
-
-// The file begins with the packed envelope and its length (mail/spooled.h); people want the mail.
-static struct span mail_of(const struct buffer *file)
-{
-    const unsigned char *bytes = (const unsigned char *)buffer_bytes(file);
-    size_t size = buffer_size(file), head = 4;
-    if (size >= head)
-        head += bytes[0] | bytes[1] << 8 | bytes[2] << 16 | (size_t)bytes[3] << 24;
-    return head <= size ? (struct span){(const char *)bytes + head, size - head}
-                        : (struct span){(const char *)bytes, size};
-}
-
-static void end_fetch(struct fetch *self, unsigned status, const char *error)
-{
-    if (error) {
-        call_refuse(self->call, status, error);
-    } else {
-        struct span mail = mail_of(&self->bytes);
-        request_answer(self->call->request, 200, "message/rfc822", mail.data, mail.size);
-        json_decref(self->call->arguments);
-        free(self->call);
-    }
-    buffer_free(&self->bytes);
-    free(self);
-}
-
-static void fetch_next(struct fetch *self);
-
-static void fetched(void *context, const void *data, size_t size, uint64_t total, const char *error)
-{
-    struct fetch *self = context;
-    if (error) {
-        end_fetch(self, 502, error);
-        return;
-    }
-    buffer_add(&self->bytes, data, size);
-    if (buffer_size(&self->bytes) >= total || size == 0)
-        end_fetch(self, 200, NULL);
-    else if (buffer_size(&self->bytes) >= BODY_MOST)
-        end_fetch(self, 413, "the mail is too big to be shown");
-    else
-        fetch_next(self);
-}
-
-static void fetch_next(struct fetch *self)
-{
-    struct master *master = self->call->api->master;
-    const struct member *member = members_by_name(&master->members, call_text(self->call, "node"));
-    if (member)
-        commands_fetch(master->commands, member, call_text(self->call, "id"),
-                       call_text(self->call, "day"), buffer_size(&self->bytes), BODY_TIMEOUT_MS,
-                       fetched, self);
-    else
-        end_fetch(self, 502, "the node that holds it is no member any more");
-}
-
-static void start_fetch(struct call *call)
-{
-    struct fetch *fetch = allocate(sizeof(*fetch));
-    fetch->call = call;
-    buffer_init(&fetch->bytes);
-    fetch_next(fetch);
-}
-
 // "ID" or "ID/ACTION". The id goes to ret_id; returns the action, "" for none, NULL when there is
 // no id.
 static const char *split_rest(const char *rest, char ret_id[32])
@@ -113,24 +40,6 @@ static const char *split_rest(const char *rest, char ret_id[32])
     return rest[length] ? rest + length + 1 : "";
 }
 
-static void get_body(struct api *self, struct request *request, const char *id,
-                     const json_t *states)
-{
-    json_t *state;
-    size_t i;
-    json_array_foreach((json_t *)states, i, state)
-    {
-        const char *text = json_string_value(json_object_get(state, "state"));
-        if (strcmp(text, "deleted") == 0)
-            continue;
-        api_call(self, request, start_fetch,
-                 json_pack("{s:s, s:O, s:O}", "id", id, "node", json_object_get(state, "node"),
-                           "day", json_object_get(state, "day")));
-        return;
-    }
-    request_refuse(request, 410, "%s was deleted", id);
-}
-
 void get_quarantined(struct api *self, struct request *request, const char *rest)
 {
     char id[32];
@@ -139,7 +48,7 @@ void get_quarantined(struct api *self, struct request *request, const char *rest
     if (!value) {
         request_refuse(request, 404, "no quarantined mail has the id %.40s", rest);
     } else if (strcmp(action, "body") == 0) {
-        get_body(self, request, id, json_object_get(value, "states"));
+        answer_body(self, request, id, json_object_get(value, "states"));
         json_decref(value);
     } else if (*action) {
         request_refuse(request, 404, "no such path");

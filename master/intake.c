@@ -5,6 +5,7 @@
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
 #include "core/base/unpack.h"
+#include "master/bodies.h"
 #include "master/commands.h"
 #include "master/door.h"
 #include "master/membership.h"
@@ -298,6 +299,7 @@ static void on_hello(struct master *master, struct member *member, const uint8_t
         send_ack(master, member);
     on_position(master, member, hello->epoch, hello->first_kept, hello->last);
     orders_node_is_back(master->orders, member);
+    bodies_node_is_back(master->bodies, member);
     log_info("node.hello", "node=%s last=%llu watermark=%llu", member->name,
              (unsigned long long)hello->last, (unsigned long long)tracker->committed);
     postern__node_hello__free_unpacked(hello, NULL);
@@ -372,6 +374,8 @@ static void on_worker(struct master *master, struct member *member, enum control
         commands_reply(master->commands, member, data, size);
     else if (type == CONTROL_BODY)
         commands_body(master->commands, member, data, size);
+    else if (type == CONTROL_BODIES_QUESTION)
+        bodies_question(master->bodies, member, data, size);
 }
 
 void intake_control(void *context, const char *key, enum control_type type, const uint8_t *data,

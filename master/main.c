@@ -6,9 +6,10 @@
 // only), while a token lives ROUTER enrolment (CURVE, any key), run/api.sock (/api/v1), and plain
 // HTTP for the probes.
 // Reads:   node.conf, keys/node.key (--join TOKEN makes both, with a word to the other master).
-// Writes:  state/master/lock, cluster.db (configuration, orders), messages/ (the record).
-// Threads: the loop, the store's writer, libmicrohttpd's (one for each of its two sockets), the
-// log's.
+// Writes:  state/master/lock, cluster.db (configuration, orders), messages/ (the record),
+//          bodies/ (quarantined mail).
+// Threads: the loop, the store's writer, the disk's, libmicrohttpd's (one for each of its two
+// sockets), the log's.
 #include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"

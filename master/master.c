@@ -6,6 +6,7 @@
 #include "core/bus/zap.h"
 #include "master/alarms.h"
 #include "master/api.h"
+#include "master/bodies.h"
 #include "master/cluster.h"
 #include "master/commands.h"
 #include "master/compare.h"
@@ -60,6 +61,15 @@ static void on_damaged(void *context, const struct store_damage *damage, uint64_
     intake_begin_anew(master);
 }
 
+static void on_body(void *context, const struct body *body)
+{
+    struct master *master = context;
+    if (body->state == BODY_GONE)
+        bodies_forget(master->bodies, &body->id);
+    else
+        bodies_want(master->bodies, body);
+}
+
 static void add_open_order(void *context, const struct order *order)
 {
     orders_add(context, order);
@@ -75,6 +85,7 @@ static int open_store(struct master *master, const struct failure *failure)
         return fail(failure, "store", error);
     writer_on_damage(master->writer, on_damaged);
     writer_on_public(master->writer, public_stream_tell, master->public);
+    writer_on_body(master->writer, on_body);
     struct writer_databases *databases = writer_databases(master->writer);
     damage_look(master);
     databases->configuration = configuration_open(databases->cluster, master->conf->name,
@@ -86,7 +97,8 @@ static int open_store(struct master *master, const struct failure *failure)
         return fail(failure, "members", error);
     if (cluster_open_orders(databases->cluster, add_open_order, master->orders) < 0)
         return fail(failure, "orders", "cluster.db cannot be read");
-    return 0;
+    master->bodies = bodies_new(master);
+    return master->bodies ? 0 : fail(failure, "bodies", "cluster.db cannot be read");
 }
 
 static int open_sockets(struct master *master, const struct failure *failure)
@@ -129,6 +141,7 @@ static void tick(void *context)
     repair_tick(self->repair);
     compare_tick(self);
     replicate_tick(self->replicate);
+    bodies_tick(self->bodies);
     if (self->ticks % SECOND_TICKS == 0) {
         orders_tick(self->orders);
         intake_measure(self);
@@ -176,6 +189,7 @@ void master_close(struct master *self)
     writer_destroy(&self->writer); // what it had in hand is answered
     replicate_destroy(&self->replicate);
     commands_destroy(&self->commands);
+    bodies_destroy(&self->bodies);
     api_destroy(&self->api);
     peer_destroy(&self->peer);
     public_stream_destroy(&self->public);

@@ -12,6 +12,7 @@
 
 struct alarms;
 struct api;
+struct bodies;
 struct commands;
 struct control;
 struct compare;
@@ -51,6 +52,7 @@ struct master {
     struct compare *compares[COMPARES_MOST]; // under way; NULL: none
     struct repair *repair;
     struct door *door;
+    struct bodies *bodies;
     struct api *api;
     struct alarms *alarms;
     struct timer *timer;

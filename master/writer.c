@@ -10,6 +10,8 @@
 #include "core/stream/kind.h"
 #include "master/cluster.h"
 #include "master/config.h"
+#include "master/store/bodies.h"
+#include "master/store/database.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -33,12 +35,20 @@ struct position {
 
 // What the thread tells the loop.
 struct notice {
-    enum { NOTICE_JOB, NOTICE_COMMITTED, NOTICE_OUTCOME, NOTICE_DAMAGED, NOTICE_PUBLIC } kind;
+    enum {
+        NOTICE_JOB,
+        NOTICE_COMMITTED,
+        NOTICE_OUTCOME,
+        NOTICE_BODY,
+        NOTICE_DAMAGED,
+        NOTICE_PUBLIC
+    } kind;
     struct writer_job *job;
     uint64_t epoch, sequence; // or the new incarnation
     char text[160];           // node, or order
     struct store_damage damage;
     struct buffer events; // of a transaction: commit number, size, bytes of each
+    struct body body;
     struct notice *next;
 };
 
@@ -50,6 +60,7 @@ struct writer {
     writer_committed_fn *committed;
     writer_outcome_fn *outcome;
     writer_damaged_fn *damaged;
+    writer_body_fn *body;
     void *context;
     atomic_flag suspecting;   // one file at a time
     writer_public_fn *public; // NULL: nobody wants them
@@ -58,8 +69,8 @@ struct writer {
     struct table *positions;
     unsigned events; // in the open transaction
     int64_t opened_ms;
-    struct notice *outcomes; // told once they are durable
-    struct buffer added;     // likewise
+    struct notice *untold, *untold_last; // outcomes and bodies: told once they are durable
+    struct buffer added;                 // likewise
     struct metric *batches, *written, *failures;
 };
 
@@ -188,11 +199,11 @@ static void hear_public(struct writer *self, struct notice *notice)
     buffer_free(events);
 }
 
-static struct notice *take_outcome(struct writer *self)
+static struct notice *take_untold(struct writer *self)
 {
-    struct notice *notice = self->outcomes;
-    if (notice)
-        self->outcomes = notice->next;
+    struct notice *notice = self->untold;
+    if (notice && !(self->untold = notice->next))
+        self->untold_last = NULL;
     return notice;
 }
 
@@ -218,11 +229,17 @@ static void begin_from_watermarks(struct writer *self)
         log_error("store.watermarks", "error=unreadable");
 }
 
+static void tell_later(struct writer *self, struct notice *notice)
+{
+    *(self->untold_last ? &self->untold_last->next : &self->untold) = notice;
+    self->untold_last = notice;
+}
+
 static void give_up(struct writer *self)
 {
     metric_add(self->failures, 1);
     store_rollback(self->databases.store);
-    for (struct notice *notice; (notice = take_outcome(self));)
+    for (struct notice *notice; (notice = take_untold(self));)
         free(notice);
     buffer_clear(&self->added);
     self->events = 0;
@@ -247,7 +264,7 @@ static void commit(struct writer *self)
     self->events = 0;
     tell_public(self);
     table_each(self->positions, tell_committed, self);
-    for (struct notice *notice; (notice = take_outcome(self));)
+    for (struct notice *notice; (notice = take_untold(self));)
         tell(self, notice);
 }
 
@@ -260,10 +277,26 @@ static int note_outcome(struct writer *self, const Postern__Event *event)
     memcpy(order, event->order.data, event->order.len);
     order[event->order.len] = 0;
     int rc = cluster_order_outcome(self->databases.cluster, order, event);
+    if (rc > 0)
+        tell_later(self, notice_new(NOTICE_OUTCOME, order));
+    return rc < 0 ? -1 : 0;
+}
+
+// What is to be held is durable in cluster.db before the watermark passes its event, too.
+static int note_body(struct writer *self, const char *node, const Postern__Event *event)
+{
+    struct body body = {0};
+    int rc = 0;
+    if (body_of_event(event, node, &body))
+        rc = bodies_add(self->databases.cluster, &body);
+    else if (event->kind == POSTERN__KIND__KIND_DELETED && event->id.len == ULID_SIZE)
+        rc = store_all_deleted(self->databases.store, event);
     if (rc > 0) {
-        struct notice *notice = notice_new(NOTICE_OUTCOME, order);
-        notice->next = self->outcomes;
-        self->outcomes = notice;
+        struct notice *notice = notice_new(NOTICE_BODY, "");
+        body.state = event->kind == POSTERN__KIND__KIND_DELETED ? BODY_GONE : BODY_WANTED;
+        memcpy(body.id.bytes, event->id.data, ULID_SIZE);
+        notice->body = body;
+        tell_later(self, notice);
     }
     return rc < 0 ? -1 : 0;
 }
@@ -290,6 +323,8 @@ static int add_one(struct writer *self, const struct writer_events *events, size
         note_public(self);
         rc = note_outcome(self, event);
     }
+    if (rc == 0)
+        rc = note_body(self, events->node, event);
     postern__event__free_unpacked(event, NULL);
     return rc;
 }
@@ -427,7 +462,9 @@ static void hear(void *context, void *item)
         hear_public(self, notice);
     else if (notice->kind == NOTICE_OUTCOME)
         self->outcome(self->context, notice->text);
-    else if (self->damaged)
+    else if (notice->kind == NOTICE_BODY && self->body)
+        self->body(self->context, &notice->body);
+    else if (notice->kind == NOTICE_DAMAGED && self->damaged)
         self->damaged(self->context, &notice->damage, notice->sequence);
     free(notice);
 }
@@ -441,7 +478,7 @@ static int open_databases(struct writer *self, const char *folder, char *ret_err
     if (!self->databases.store)
         return -1;
     self->databases.cluster = cluster_open(folder, ret_error, error_size);
-    if (!self->databases.cluster)
+    if (!self->databases.cluster || database_execute(self->databases.cluster, bodies_schema) < 0)
         return -1;
     int mended = mend(self);
     if (mended >= 0 && store_watermarks(self->databases.store, remember_position, self) == 0)
@@ -550,6 +587,11 @@ void writer_suspect(struct writer *self, const char *file)
     snprintf(suspicion->file, sizeof(suspicion->file), "%s", file);
     if (writer_put(self, &suspicion->job) < 0)
         checked(&suspicion->job);
+}
+
+void writer_on_body(struct writer *self, writer_body_fn *fn)
+{
+    self->body = fn;
 }
 
 struct writer_databases *writer_databases(struct writer *self)

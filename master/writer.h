@@ -7,6 +7,7 @@
 #include "master/store/store.h"
 #include "proto/stream.pb-c.h"
 
+struct body;
 struct loop;
 struct sqlite3;
 struct writer;
@@ -53,6 +54,8 @@ typedef void writer_damaged_fn(void *context, const struct store_damage *damage,
 // Told on the loop after the commit: `event` (proto/public.proto, without its commit number) is
 // durable as number `commit`. In the order of the commits.
 typedef void writer_public_fn(void *context, int64_t commit, struct span event);
+// Told on the loop after the commit: a quarantined body is to be held, or (BODY_GONE) no more.
+typedef void writer_body_fn(void *context, const struct body *body);
 
 // Opens state/master/cluster.db and the store under state/master/messages, starts the thread.
 struct writer *writer_new(struct loop *loop, const char *folder, writer_committed_fn *committed,
@@ -63,6 +66,7 @@ void writer_on_damage(struct writer *self, writer_damaged_fn *fn); // before the
 void writer_suspect(struct writer *self, const char *file);
 // Before the first job is put.
 void writer_on_public(struct writer *self, writer_public_fn *fn, void *context);
+void writer_on_body(struct writer *self, writer_body_fn *fn); // with the context of writer_new
 void writer_destroy(struct writer **self); // runs, commits and tells all that was put
 // The databases, for the start, before the first job is put.
 struct writer_databases *writer_databases(struct writer *self);

@@ -22,6 +22,9 @@ static const struct {
     [ALARM_REDIS_AWAY] = {"redis-away", "Redis does not answer; ingresses go on alone", 5},
     [ALARM_CERTIFICATE] = {"certificate-expiry",
                            "the SMTP server's certificate ends within 14 days", 0},
+    [ALARM_QUARANTINE_FULL] = {"quarantine-full",
+                               "quarantined mail that no master holds fills its share of the disk",
+                               0},
 };
 
 const char *alarm_name(enum alarm alarm)

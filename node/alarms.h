@@ -14,6 +14,7 @@ enum alarm {
     ALARM_OUTBOX_FULL, // nearly: then events are cut
     ALARM_REDIS_AWAY,
     ALARM_CERTIFICATE, // the SMTP server's ends soon
+    ALARM_QUARANTINE_FULL, // bodies that no master holds fill their share of the disk
     ALARM_COUNT,
 };
 

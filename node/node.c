@@ -35,7 +35,11 @@ static void note(struct node *self, const char *alarm, const char *detail, int c
 
 static void on_taking(struct node *self, const ProtobufCMessage *message)
 {
-    outbox_take(self->outbox, (const Postern__Taking *)message);
+    const Postern__Taking *taking = (const Postern__Taking *)message;
+    outbox_take(self->outbox, taking);
+    for (size_t i = 0; i < taking->n_records; i++)
+        shelving_event(self->shelving, taking->records[i]->event.data,
+                       taking->records[i]->event.len);
 }
 
 static void on_status(struct node *self, const ProtobufCMessage *message)
@@ -175,6 +179,18 @@ static void on_body(void *context, unsigned master, const Postern__BodyRequest *
     bodies_request(self->bodies, master, request);
 }
 
+static void on_held(void *context, unsigned master, const Postern__BodiesHeld *held)
+{
+    struct node *self = context;
+    shelving_held(self->shelving, master, held);
+}
+
+static int ask_bodies(void *context, unsigned master, const Postern__BodiesQuestion *question)
+{
+    struct node *self = context;
+    return uplink_send(self->uplink, master, CONTROL_BODIES_QUESTION, &question->base);
+}
+
 static void running(void *context, Postern__ConfigReport *ret)
 {
     struct node *self = context;
@@ -311,6 +327,17 @@ static void tell_probes(struct node *self, const struct status_sources *from)
     buffer_free(&metrics);
 }
 
+// Each second, so that one that has just started hears it too.
+static void tell_room(struct node *self)
+{
+    Postern__QuarantineRoom room = POSTERN__QUARANTINE_ROOM__INIT;
+    room.full = shelving_full(self->shelving);
+    for (unsigned slot = 0; slot < SLOT_MOST; slot++)
+        if (bus_present(self->bus, STAGE_INGRESS, slot) &&
+            bus_send(self->bus, STAGE_INGRESS, slot, BUS_QUARANTINE_ROOM, &room.base) < 0)
+            log_debug("room.unsaid", "slot=%u", slot);
+}
+
 static void second(void *context)
 {
     struct node *self = context;
@@ -320,6 +347,8 @@ static void second(void *context)
     supervise_second(self->supervise);
     apply_second(self->apply);
     commands_second(self->commands);
+    shelving_second(self->shelving, apply_settings(self->apply)->quarantine_percent);
+    tell_room(self);
     watch_second(&self->watch, &from, loop_now_ms(self->loop), raise_alarm, self);
     tell_probes(self, &from);
 }
@@ -345,7 +374,8 @@ static void beat_briskly(void *context)
 
 static void on_session(void *context, unsigned master)
 {
-    (void)master;
+    struct node *self = context;
+    shelving_session(self->shelving, master);
     beat_briskly(context);
 }
 
@@ -364,6 +394,9 @@ static int open_outbox(struct node *self)
     if (!self->outbox)
         return -1;
     self->replay = replay_new(self->outbox, self->outbox_folder, conf->name, send_replay, self);
+    const struct shelving_ops shelving_ops = {ask_bodies, self};
+    self->shelving = shelving_new(self->loop, outbox_journal(self->outbox), self->process.state,
+                                  conf->master_count, &shelving_ops);
     self->bodies = bodies_new(outbox_journal(self->outbox), self->process.state, send_body, self);
     return self->replay ? 0 : -1;
 }
@@ -376,6 +409,7 @@ static int open_uplink(struct node *self)
                                    .wanted = on_wanted,
                                    .command = on_command,
                                    .body = on_body,
+                                   .held = on_held,
                                    .session = on_session,
                                    .running = running,
                                    .context = self};
@@ -470,6 +504,7 @@ void node_close(struct node *self)
     outbox_destroy(&self->outbox); // its disk thread works for those that follow
     replay_destroy(&self->replay);
     bodies_destroy(&self->bodies);
+    shelving_destroy(&self->shelving);
     uplink_destroy(&self->uplink);
     supervise_destroy(&self->supervise);
     apply_destroy(&self->apply);

@@ -11,6 +11,7 @@
 #include "node/outbox.h"
 #include "node/probes.h"
 #include "node/replay.h"
+#include "node/shelving.h"
 #include "node/sockets.h"
 #include "node/stages.h"
 #include "node/supervise.h"
@@ -34,6 +35,7 @@ struct node {
     struct supervise *supervise;
     struct commands *commands;
     struct bodies *bodies;
+    struct shelving *shelving;
     struct probes *probes;
     struct watch_of_node watch;
     struct timer *second, *beat, *flush;

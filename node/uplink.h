@@ -8,6 +8,7 @@
 #include "core/bus/keys.h"
 #include "node/outbox.h"
 #include "proto/control.pb-c.h"
+#include "proto/quarantine.pb-c.h"
 
 struct loop;
 struct uplink;
@@ -22,6 +23,7 @@ struct uplink_ops {
     void (*wanted)(void *context, unsigned master, const Postern__ConfigRequest *request);
     void (*command)(void *context, unsigned master, const Postern__Command *command);
     void (*body)(void *context, unsigned master, const Postern__BodyRequest *request);
+    void (*held)(void *context, unsigned master, const Postern__BodiesHeld *held);
     void (*session)(void *context, unsigned master); // it has answered our Hello
     // revision, tree and holds, each until the next change; the caller frees the packed holds
     void (*running)(void *context, Postern__ConfigReport *ret);

@@ -3,6 +3,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/file.h"
+#include "core/base/metrics.h"
 
 enum {
     SINGLE_COPY_MS = 60000,
@@ -75,6 +76,7 @@ void watch_second(struct watch_of_node *self, const struct status_sources *from,
         [ALARM_STAGE_MISSING] = supervise_missing(from->supervise),
         [ALARM_DISK_LOW] = file_free_percent(from->conf->state) < ALARM_DISK_PERCENT,
         [ALARM_EVENTS_WAIT] = nobody_listens(from),
+        [ALARM_QUARANTINE_FULL] = metric_value(metric("quarantine_full", "")) > 0,
         [ALARM_SINGLE_COPY] = is_single_copy(self, producer),
         [ALARM_OUTBOX_FULL] = outbox_percent(from->outbox) >= OUTBOX_PERCENT,
         [ALARM_REDIS_AWAY] = stages_most(stages, STAGE_INGRESS, "degraded{what=\"redis\"}") > 0,

@@ -26,11 +26,12 @@ enum bus_type {
     BUS_STATUS = 11, // StageStatus
     BUS_RELOAD = 12, // ReloadConfig
     BUS_RELOADED = 13,
-    BUS_COMMAND = 14,        // StageCommand
-    BUS_REPLY = 15,          // StageReply
-    BUS_DELIVERY_BEGUN = 16, // DeliveryBegun
+    BUS_COMMAND = 14,         // StageCommand
+    BUS_REPLY = 15,           // StageReply
+    BUS_DELIVERY_BEGUN = 16,  // DeliveryBegun
+    BUS_QUARANTINE_ROOM = 17, // QuarantineRoom: node → ingress
 };
-enum { BUS_TYPE_LAST = BUS_DELIVERY_BEGUN }; // later ones, of a newer version, are not handed on
+enum { BUS_TYPE_LAST = BUS_QUARANTINE_ROOM }; // later ones, of a newer version, are not handed on
 
 // A message arrived. `data` is packed, valid during the call; foreign: unpack may fail.
 typedef void bus_receive_fn(void *context, enum bus_type type, const uint8_t *data, size_t size);

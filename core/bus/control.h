@@ -25,6 +25,8 @@ enum control_type {
     CONTROL_BODY = 12,
     CONTROL_CONFIG_WANTED = 16,   // ConfigRequest: a master lacks what the node holds
     CONTROL_CONFIG_RETURNED = 17, // ConfigRevisions
+    CONTROL_BODIES_QUESTION = 18, // proto/quarantine.proto
+    CONTROL_BODIES_HELD = 19,
     CONTROL_PUBLICATION = 32, // 32 to 39 on PUB/SUB only
     CONTROL_HEARTBEAT = 33,
     CONTROL_ANNOUNCE = 34,   // carries a ConfigReport{revision}

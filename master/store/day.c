@@ -262,6 +262,20 @@ int day_read(struct day *self, const char *node, uint64_t epoch, uint64_t sequen
     return found;
 }
 
+int day_all_deleted(struct day *self, const struct ulid *id)
+{
+    sqlite3_stmt *row = database_prepare(
+        self->db, "SELECT count(*)>0 AND min(state)=3 FROM quarantine WHERE id=?1");
+    if (!row)
+        return -1;
+    bind_id(row, id);
+    int rc = statement_row(row);
+    if (rc == 1)
+        rc = sqlite3_column_int(row, 0);
+    sqlite3_finalize(row);
+    return rc;
+}
+
 int day_commit(struct day *self)
 {
     if (self->open && database_execute(self->db, "COMMIT") < 0)

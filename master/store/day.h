@@ -27,5 +27,7 @@ NODISCARD int day_read(struct day *self, const char *node, uint64_t epoch, uint6
                        struct buffer *out);
 // Message-ID of a message, "" when not known; until the next call.
 const char *day_message_id(struct day *self, const struct ulid *id);
+// Are all its recipients in quarantine deleted? 1, 0, or -1.
+NODISCARD int day_all_deleted(struct day *self, const struct ulid *id);
 NODISCARD int day_commit(struct day *self);
 void day_rollback(struct day *self);

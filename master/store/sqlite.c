@@ -342,6 +342,18 @@ int store_read(struct store *self, const char *node, uint64_t epoch, uint64_t se
     return found < 0 ? fail(self, name) : found;
 }
 
+int store_all_deleted(struct store *self, const Postern__Event *event)
+{
+    struct ulid id;
+    char name[DAY_TEXT];
+    if (event->id.len != ULID_SIZE)
+        return 0;
+    memcpy(id.bytes, event->id.data, ULID_SIZE);
+    day_name(ulid_time_ms(&id), name);
+    struct day *day = store_find_day(self, name);
+    return day ? day_all_deleted(day, &id) : -1;
+}
+
 int store_watermark(struct store *self, const char *node, uint64_t epoch, uint64_t sequence)
 {
     if (begin(self) < 0)

@@ -43,6 +43,9 @@ NODISCARD int store_add(struct store *self, const struct store_event *event);
 // The commit number of the event added last (0: it was listed before), and what proto/public.proto tells of it (valid until
 // the next): for who publishes it once the transaction is durable.
 int64_t store_last_added(const struct store *self, struct span *ret_public);
+// Within the open transaction: is the event's mail deleted for every recipient that is known? 1, 0,
+// or -1.
+NODISCARD int store_all_deleted(struct store *self, const Postern__Event *event);
 // Raises a node's watermark within the open transaction; a new epoch begins anew.
 NODISCARD int store_watermark(struct store *self, const char *node, uint64_t epoch,
                               uint64_t sequence);
