@@ -83,7 +83,9 @@ static void print_states(const json_t *mail)
     {
         printf("    %s by %s, round %lld: %s  ", text_of(entry, "kind"), text_of(entry, "author"),
                (long long)json_integer_value(json_object_get(entry, "round")),
-               *text_of(entry, "outcome") ? text_of(entry, "outcome") : "under way");
+               *text_of(entry, "outcome")                             ? text_of(entry, "outcome")
+               : json_is_true(json_object_get(entry, "unreplicated")) ? "under way, unreplicated"
+                                                                      : "under way");
         print_text(text_of(entry, "reply"));
         puts("");
     }
@@ -149,6 +151,13 @@ static int all_ended(const json_t *orders)
     return 1;
 }
 
+static const char *pending_text(const json_t *order)
+{
+    if (json_is_true(json_object_get(order, "unreplicated")))
+        return "ordered, unreplicated: the other master does not hold the order yet";
+    return "ordered, the outcome is not known yet";
+}
+
 // Prints one line for each order. 0 when every one ended as it was meant.
 static int tell_outcomes(const struct cli *self, const char *id, const json_t *orders)
 {
@@ -165,7 +174,7 @@ static int tell_outcomes(const struct cli *self, const char *id, const json_t *o
             continue;
         printf("%s  ", id);
         print_text(text_of(order, "address"));
-        printf("  %s  ", *outcome ? outcome : "ordered, the outcome is not known yet");
+        printf("  %s  ", *outcome ? outcome : pending_text(order));
         print_text(text_of(order, "reply"));
         puts("");
     }

@@ -164,6 +164,7 @@ static const struct queue_ops real_ops = {
 struct schedule holding_schedule(const struct settings *settings)
 {
     return (struct schedule){
+        .orders_ms = ((int64_t)settings->quarantine_days + 30) * 86400 * 1000,
         .first_ms = (int64_t)settings->retry_first_s * 1000,
         .factor = settings->retry_factor,
         .most_ms = (int64_t)settings->retry_most_s * 1000,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 // -- the record
 
@@ -192,11 +193,17 @@ static void body_read_done(void *context, int result)
     }
     if (result != 0) {
         log_error("release.failed", "file=%s error=%d", release->path, result);
-        // Without its body, which went with its day, it is as good as deleted.
-        set_states(entry, release->recipients, release->count,
-                   result == ENOENT ? QUARANTINE_DELETED : QUARANTINE_HELD);
+        set_states(entry, release->recipients, release->count, QUARANTINE_HELD);
     }
     release_free(release);
+}
+
+static int release_wanted(const struct quarantine_order *order,
+                          const struct quarantined_recipient *recipient)
+{
+    int wanted = recipient->state == QUARANTINE_HELD || order->round > recipient->round;
+    return wanted && quarantine_meant(order, recipient) &&
+           recipient->state != QUARANTINE_RELEASING && recipient->state != QUARANTINE_DELETED;
 }
 
 static void begin_release(struct queue *self, struct quarantined *entry,
@@ -211,9 +218,7 @@ static void begin_release(struct queue *self, struct quarantined *entry,
     release->recipients = allocate((entry->count + 1) * sizeof(*release->recipients));
     for (size_t i = 0; i < entry->count; i++) {
         struct quarantined_recipient *recipient = &entry->recipients[i];
-        int wanted = recipient->state == QUARANTINE_HELD || order->round > recipient->round;
-        if (!quarantine_meant(order, recipient) || !wanted ||
-            recipient->state == QUARANTINE_RELEASING || recipient->state == QUARANTINE_DELETED)
+        if (!release_wanted(order, recipient))
             continue;
         recipient->state = QUARANTINE_RELEASING;
         recipient->round = order->round;
@@ -230,11 +235,28 @@ static void begin_release(struct queue *self, struct quarantined *entry,
     }
 }
 
+// What would be released, and its file went with its day.
+static int lacks_body(const struct queue *self, const struct quarantined *entry,
+                      const struct quarantine_order *order)
+{
+    char folder[512], name[ULID_TEXT], path[560];
+    size_t wanted = 0;
+    for (size_t i = 0; i < entry->count; i++)
+        wanted += (size_t)release_wanted(order, &entry->recipients[i]);
+    if (wanted == 0)
+        return 0;
+    quarantine_path(self, entry->day, &entry->id, folder, name);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return access(path, F_OK) < 0 && errno == ENOENT;
+}
+
 const char *quarantine_release(struct queue *self, const struct quarantine_order *order)
 {
     struct quarantined *entry = quarantine_find(self, &order->id);
     if (!entry)
         return "unknown";
+    if (lacks_body(self, entry, order))
+        return "no body"; // no outcome: a master may have it, and sends it along
     begin_release(self, entry, order);
     if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 ||
         quarantine_in_state(entry, order, QUARANTINE_HELD) > 0 || entry->ordered > 0)

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { KEPT_DAYS = 2 };
-
 static int day_sound(const ProtobufCBinaryData *day)
 {
     for (size_t i = 0; i < day->len; i++)
@@ -114,7 +112,7 @@ static int outlived(const struct queue *self, const struct quarantined *entry)
 {
     char folder[512], name[ULID_TEXT], path[560], day[DAY_SIZE];
     struct stat status;
-    clock_format_day(self->ops->now_ms(self->io) - KEPT_DAYS * 86400 * (int64_t)1000, day);
+    clock_format_day(self->ops->now_ms(self->io) - self->schedule.orders_ms, day);
     if (strcmp(entry->day, day) >= 0)
         return 0;
     quarantine_path(self, entry->day, &entry->id, folder, name);
@@ -122,7 +120,7 @@ static int outlived(const struct queue *self, const struct quarantined *entry)
     return stat(path, &status) < 0;
 }
 
-// Its file was removed with its day: nobody can order anything about it any more.
+// Orders outlive the body: longer than any node keeps it, so that none is carried out twice.
 static int drop_outlived(const void *key, size_t size, void *value, void *context)
 {
     struct queue *self = context;

@@ -5,6 +5,7 @@
 #include "core/base/base.h"
 
 struct schedule {
+    int64_t orders_ms; // how long orders about quarantined mail are remembered
     int64_t first_ms;  // pause after the first try
     double factor;     // each further pause is so much longer
     int64_t most_ms;   // but never longer than this

@@ -2,28 +2,31 @@
 #include "master/api_internal.h"
 #include "master/cluster.h"
 #include "master/orders.h"
+#include "master/peer.h"
 #include "master/store/database.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 // The orders given about a mail, with what became of them.
-static json_t *orders_about(sqlite3 *db, const char *id)
+static json_t *orders_about(sqlite3 *db, const char *id, int has_peer)
 {
-    sqlite3_stmt *row = database_prepare(
-        db, "SELECT key,address,deletes,round,author,outcome,reply FROM orders WHERE id=?1"
-            " ORDER BY created_ms,key");
+    sqlite3_stmt *row =
+        database_prepare(db, "SELECT key,address,deletes,round,author,outcome,reply,"
+                             "EXISTS(SELECT 1 FROM order_copies c WHERE c.key=o.key)"
+                             " FROM orders o WHERE id=?1 ORDER BY created_ms,key");
     json_t *list = json_array();
     if (!row)
         return list;
     sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC);
     while (statement_row(row) == 1)
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s}", "order", column_text(row, 0),
-                            "address", column_text(row, 1), "kind",
+            list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:b}", "order",
+                            column_text(row, 0), "address", column_text(row, 1), "kind",
                             sqlite3_column_int(row, 2) ? "delete" : "release", "round",
                             sqlite3_column_int(row, 3), "author", column_text(row, 4), "outcome",
-                            column_text(row, 5), "reply", column_text(row, 6)));
+                            column_text(row, 5), "reply", column_text(row, 6), "unreplicated",
+                            has_peer && !*column_text(row, 5) && !sqlite3_column_int(row, 7)));
     sqlite3_finalize(row);
     return list;
 }
@@ -54,7 +57,8 @@ void get_quarantined(struct api *self, struct request *request, const char *rest
         request_refuse(request, 404, "no such path");
         json_decref(value);
     } else {
-        json_object_set_new(value, "orders", orders_about(self->cluster, id));
+        json_object_set_new(value, "orders",
+                            orders_about(self->cluster, id, peer_known(self->master->peer)));
         request_answer_json(request, 200, value);
     }
 }
@@ -74,8 +78,7 @@ static void run_orders(struct writer_job *job, struct writer_databases *database
     struct order_job *self = (struct order_job *)job;
     int again = json_is_true(json_object_get(self->call->arguments, "again"));
     for (size_t i = 0; i < self->count && !self->failed; i++)
-        self->failed = cluster_order(databases->cluster, &self->orders[i], again,
-                                     call_text(self->call, "author"), self->outcomes[i],
+        self->failed = cluster_order(databases->cluster, &self->orders[i], again, self->outcomes[i],
                                      sizeof(self->outcomes[i])) < 0;
 }
 
@@ -87,8 +90,11 @@ static void orders_done(struct writer_job *job)
         const struct order *order = &self->orders[i];
         if (!self->outcomes[i][0])
             orders_add(self->call->api->master->orders, order);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "order", order->key, "address",
-                                              order->address, "outcome", self->outcomes[i]));
+        int single = peer_known(self->call->api->master->peer) && !order->copied;
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:b}", "order", order->key, "address",
+                                        order->address, "outcome", self->outcomes[i],
+                                        "unreplicated", single && !self->outcomes[i][0]));
     }
     if (self->failed)
         call_refuse(self->call, 500, "the order cannot be written; see the master's log");
@@ -110,6 +116,7 @@ static void fill_order(struct order *order, const struct call *call, const json_
              json_string_value(json_object_get(state, "address")));
     snprintf(order->node, sizeof(order->node), "%s",
              json_string_value(json_object_get(state, "node")));
+    snprintf(order->author, sizeof(order->author), "%s", call_text(call, "author"));
     snprintf(order->day, sizeof(order->day), "%s",
              json_string_value(json_object_get(state, "day")));
 }

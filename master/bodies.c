@@ -4,6 +4,7 @@
 #include "core/base/loop.h"
 #include "core/base/table.h"
 #include "master/bodies_internal.h"
+#include "master/peer.h"
 #include "master/store/database.h"
 #include "proto/quarantine.pb-c.h"
 #include <stdio.h>
@@ -109,11 +110,12 @@ void want_later(struct bodies *self, struct want *want)
         loop_now_ms(self->master->loop) + (pause < AGAIN_MOST_MS ? pause : AGAIN_MOST_MS);
 }
 
-// Where it can be had now; NULL: nowhere.
+// The worker, when it can be had there now. NULL: the peer may have it.
 static const struct member *source_of(const struct bodies *self, const struct want *want)
 {
     const struct member *member = members_by_name(&self->master->members, want->body.node);
-    int up = member && strcmp(member_state(member, loop_now_ms(self->master->loop)), "up") == 0;
+    int up = member && !want->missing &&
+             strcmp(member_state(member, loop_now_ms(self->master->loop)), "up") == 0;
     return up ? member : NULL;
 }
 
@@ -143,7 +145,7 @@ static int consider(const void *key, size_t size, void *value, void *context)
         return 0;
     const struct member *member = source_of(self, want);
     struct busy busy = {self, want->body.node, 0};
-    if (!member) {
+    if (!member && (!self->master->peer || !peer_connected(self->master->peer))) {
         want_later(self, want);
         return 0;
     }
@@ -176,7 +178,7 @@ static int hurry(const void *key, size_t size, void *value, void *context)
     struct want *want = value;
     const struct member *member = context;
     if (strcmp(want->body.node, member->name) == 0)
-        want->again_ms = want->tries = 0;
+        want->again_ms = want->tries = want->missing = 0;
     return 0;
 }
 
@@ -219,8 +221,10 @@ void bodies_tick(struct bodies *self)
     self->ticks++;
     flush_notes(self);
     pull_more(self);
-    if (self->ticks % TICKS_OF_SECOND == 0)
+    if (self->ticks % TICKS_OF_SECOND == 0) {
         measure(self);
+        pulls_second(self);
+    }
     if (self->ticks % TICKS_OF_HOUR == 0)
         bodies_tidy(self);
 }
@@ -279,6 +283,7 @@ void bodies_destroy(struct bodies **self_p)
     if (!self)
         return;
     disk_destroy(&self->disk); // whoever waits for it is told
+    bodies_readers_free(self);
     database_close(&self->reading);
     table_each(self->wanted, free_want, NULL);
     table_destroy(&self->wanted);

@@ -13,15 +13,25 @@ struct want {
     struct body body;
     int64_t again_ms; // not before, on the loop's clock
     unsigned tries;
+    int missing; // the worker has it no more
     int dropped; // while it is pulled
     struct pull *pull;
 };
 
+// A body as it was read last, for the pieces that follow. The disk thread's.
+struct body_reader {
+    struct ulid id;
+    struct blob_reader *reader; // NULL: none
+    struct buffer ahead;
+};
+enum { BODY_IN_MEMORY = 64 * 1024 * 1024 };
+
 struct bodies {
     struct master *master;
     struct disk *disk;
-    char folder[120];     // state/master
-    sqlite3 *reading;     // the disk thread's
+    char folder[120]; // state/master
+    sqlite3 *reading; // the disk thread's
+    struct body_reader reader;
     struct table *wanted; // by id
     unsigned pulling;
     struct buffer noted; // struct noting each: states on their way into the table
@@ -45,7 +55,12 @@ void want_later(struct bodies *self, struct want *want);
 void bodies_tell(struct bodies *self, const struct body *body); // to its node: held here
 
 // bodies_pull.c
+// From the worker, or (member NULL) from the peer.
 void pull_start(struct bodies *self, struct want *want, const struct member *member);
+void pulls_second(struct bodies *self); // gives up what the peer does not answer
+
+// bodies_peer.c
+void bodies_readers_free(struct bodies *self);
 
 // bodies_keep.c
 void bodies_tidy(struct bodies *self); // each hour: what is past the retention

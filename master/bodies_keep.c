@@ -188,10 +188,9 @@ void bodies_forget(struct bodies *self, const struct ulid *id)
 
 static int64_t days_of(const struct master *master)
 {
-    json_t *tree = master->tree ? json_loads(master->tree, 0, NULL) : NULL;
-    const json_t *document = json_object_get(json_object_get(tree, "documents"), "quarantine");
+    const json_t *documents = json_object_get(master->tree, "documents");
+    const json_t *document = json_object_get(documents, "quarantine");
     json_int_t days = json_integer_value(json_object_get(document, "days"));
-    json_decref(tree);
     return days > 0 ? days : DAYS_DEFAULT;
 }
 

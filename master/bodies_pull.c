@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// A body on its way from a worker: piece by piece, one asked for at a time, so that what is under
-// way is bounded by the number of pulls.
+// A body on its way from a worker, or from the peer: piece by piece, one asked for at a time, so
+// that what is under way is bounded by the number of pulls.
 #include "core/base/log.h"
+#include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/table.h"
 #include "master/bodies_internal.h"
 #include "master/commands.h"
+#include "master/peer.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +19,8 @@ struct pull {
     struct disk_job job;
     struct bodies *bodies;
     struct want *want;
-    char node[64];
+    char node[64];       // "": from the peer
+    int64_t deadline_ms; // of the peer's answer
     struct blob_writer *writer;
     uint64_t at, total;
     void *data; // the piece at hand
@@ -117,6 +121,8 @@ static void piece_written(struct disk_job *job)
 static void fetched(void *context, const void *data, size_t size, uint64_t total, const char *error)
 {
     struct pull *self = context;
+    if (error && *self->node && strcmp(error, body_missing) == 0)
+        self->want->missing = !self->want->missing; // the peer's turn, then its again
     if (error || total > BODY_MOST || self->at + size > total || (size == 0 && self->at < total)) {
         log_debug("body.later", "node=%s reason=\"%s\"", self->node, error ? error : "wrong size");
         give_up(self);
@@ -131,9 +137,61 @@ static void fetched(void *context, const void *data, size_t size, uint64_t total
         give_up(self);
 }
 
+static void ask_peer(struct pull *self)
+{
+    struct master *master = self->bodies->master;
+    Postern__BodyRequest request = POSTERN__BODY_REQUEST__INIT;
+    request.id = (ProtobufCBinaryData){ULID_SIZE, self->want->body.id.bytes};
+    request.offset = self->at;
+    self->deadline_ms = loop_now_ms(master->loop) + PIECE_TIMEOUT_MS;
+    if (self->want->dropped || !master->commands ||
+        peer_ask(master->peer, CONTROL_PEER_BODY, &request.base) < 0)
+        give_up(self);
+}
+
+void bodies_answered(struct bodies *self, const Postern__BodyChunk *chunk)
+{
+    struct ulid id;
+    if (chunk->id.len != ULID_SIZE)
+        return;
+    memcpy(id.bytes, chunk->id.data, ULID_SIZE);
+    struct want *want = want_of(self, &id);
+    struct pull *pull = want ? want->pull : NULL;
+    if (!pull || *pull->node || !pull->deadline_ms || pull->at != chunk->offset)
+        return; // answered too late
+    pull->deadline_ms = 0;
+    if (chunk->missing)
+        want->missing = 0; // the worker's turn again
+    fetched(pull, chunk->data.data, chunk->data.len, chunk->total,
+            chunk->missing ? "the peer does not have it" : NULL);
+}
+
+static int look_at_deadline(const void *key, size_t size, void *value, void *context)
+{
+    (void)key;
+    (void)size;
+    struct bodies *self = context;
+    const struct want *want = value;
+    struct pull *pull = want->pull;
+    if (!pull || !pull->deadline_ms || pull->deadline_ms > loop_now_ms(self->master->loop))
+        return 0;
+    pull->deadline_ms = 0;
+    give_up(pull);
+    return 0;
+}
+
+void pulls_second(struct bodies *self)
+{
+    table_each(self->wanted, look_at_deadline, self);
+}
+
 static void fetch_next(struct pull *self)
 {
     struct master *master = self->bodies->master;
+    if (!*self->node) {
+        ask_peer(self);
+        return;
+    }
     const struct member *member = members_by_name(&master->members, self->node);
     char id[ULID_TEXT];
     ulid_format(&self->want->body.id, id);
@@ -149,7 +207,8 @@ void pull_start(struct bodies *self, struct want *want, const struct member *mem
     struct pull *pull = allocate(sizeof(*pull));
     pull->bodies = self;
     pull->want = want;
-    memcpy(pull->node, member->name, sizeof(pull->node));
+    if (member)
+        memcpy(pull->node, member->name, sizeof(pull->node));
     want->pull = pull;
     self->pulling++;
     fetch_next(pull);

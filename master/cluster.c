@@ -6,6 +6,7 @@
 #include "master/store/merge.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char schema[] = CONFIG_STORE_SCHEMA
@@ -13,6 +14,7 @@ static const char schema[] = CONFIG_STORE_SCHEMA
     " recipient INTEGER NOT NULL, address TEXT NOT NULL, deletes INTEGER NOT NULL,"
     " round INTEGER NOT NULL, node TEXT NOT NULL, day TEXT NOT NULL, author TEXT NOT NULL,"
     " created_ms INTEGER NOT NULL, outcome TEXT, outcome_ms INTEGER, reply TEXT);"
+    "CREATE TABLE IF NOT EXISTS order_copies(key TEXT PRIMARY KEY) WITHOUT ROWID;"
     "CREATE INDEX IF NOT EXISTS orders_open ON orders(node) WHERE outcome IS NULL;";
 
 sqlite3 *cluster_open(const char *folder, char *ret_error, size_t error_size)
@@ -94,12 +96,12 @@ static int change(sqlite3 *self, const char *sql, const char *a, const char *b, 
     return rc < 0 ? -1 : sqlite3_changes(self);
 }
 
-// How many rounds of release were given for the recipient.
+// The last round of release for the recipient whose outcome is known here, 0: none.
 static unsigned rounds_of(sqlite3 *self, const struct order *order)
 {
     sqlite3_stmt *row = database_prepare(
-        self,
-        "SELECT coalesce(max(round),0) FROM orders WHERE id=?1 AND recipient=?2 AND deletes=0");
+        self, "SELECT coalesce(max(round),0) FROM orders WHERE id=?1 AND recipient=?2 AND deletes=0"
+              " AND outcome IS NOT NULL");
     unsigned rounds = 0;
     if (!row)
         return 0;
@@ -111,7 +113,7 @@ static unsigned rounds_of(sqlite3 *self, const struct order *order)
     return rounds;
 }
 
-static int insert_order(sqlite3 *self, const struct order *order, const char *author)
+static int insert_order(sqlite3 *self, const struct order *order)
 {
     sqlite3_stmt *statement = database_prepare(
         self, "INSERT OR IGNORE INTO orders(key,id,recipient,address,deletes,round,node,day,author,"
@@ -126,18 +128,37 @@ static int insert_order(sqlite3 *self, const struct order *order, const char *au
     sqlite3_bind_int64(statement, 6, order->round);
     sqlite3_bind_text(statement, 7, order->node, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 8, order->day, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 9, author, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, 9, order->author, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 10, clock_wall_ms());
     int rc = statement_run(statement);
     sqlite3_finalize(statement);
     return rc;
 }
 
-int cluster_order(sqlite3 *self, struct order *order, int again, const char *author,
-                  char *ret_outcome, size_t outcome_size)
+int cluster_order_keep(sqlite3 *self, struct order *order, char *ret_outcome, size_t outcome_size)
+{
+    if (insert_order(self, order) < 0)
+        return -1;
+    sqlite3_stmt *row = database_prepare(
+        self, "SELECT outcome,EXISTS(SELECT 1 FROM order_copies c WHERE c.key=o.key)"
+              " FROM orders o WHERE key=?1");
+    if (!row)
+        return -1;
+    sqlite3_bind_text(row, 1, order->key, -1, SQLITE_STATIC);
+    int rc = statement_row(row);
+    if (rc == 1) {
+        snprintf(ret_outcome, outcome_size, "%s", column_text(row, 0));
+        order->copied = sqlite3_column_int(row, 1);
+    }
+    sqlite3_finalize(row);
+    return rc == 1 ? 0 : -1;
+}
+
+int cluster_order(sqlite3 *self, struct order *order, int again, char *ret_outcome,
+                  size_t outcome_size)
 {
     unsigned rounds = rounds_of(self, order);
-    order->round = rounds == 0 || again ? rounds + 1 : rounds;
+    order->round = rounds == 0 ? 1 : rounds + (again != 0);
     if (order->deletes) {
         order->round = 0;
         snprintf(order->key, sizeof(order->key), "%s|%u|delete", order->id, order->recipient);
@@ -145,34 +166,33 @@ int cluster_order(sqlite3 *self, struct order *order, int again, const char *aut
         snprintf(order->key, sizeof(order->key), "%s|%u|%u", order->id, order->recipient,
                  order->round);
     }
-    if (insert_order(self, order, author) < 0)
-        return -1;
-    sqlite3_stmt *row = database_prepare(self, "SELECT outcome FROM orders WHERE key=?1");
-    if (!row)
-        return -1;
-    sqlite3_bind_text(row, 1, order->key, -1, SQLITE_STATIC);
-    int rc = statement_row(row);
-    if (rc == 1)
-        snprintf(ret_outcome, outcome_size, "%s", column_text(row, 0));
-    sqlite3_finalize(row);
-    return rc == 1 ? 0 : -1;
+    return cluster_order_keep(self, order, ret_outcome, outcome_size);
+}
+
+int cluster_order_copied(sqlite3 *self, const char *key)
+{
+    return change(self, "INSERT OR IGNORE INTO order_copies VALUES(?1)", key, NULL, NULL) < 0 ? -1
+                                                                                              : 0;
 }
 
 int cluster_open_orders(sqlite3 *self, cluster_order_fn *fn, void *context)
 {
     sqlite3_stmt *row =
-        database_prepare(self, "SELECT key,id,recipient,address,deletes,round,node,day FROM orders"
-                               " WHERE outcome IS NULL ORDER BY created_ms");
+        database_prepare(self, "SELECT key,id,recipient,address,deletes,round,node,day,author,"
+                               "EXISTS(SELECT 1 FROM order_copies c WHERE c.key=o.key)"
+                               " FROM orders o WHERE outcome IS NULL ORDER BY created_ms");
     int rc = row ? 1 : -1;
     while (rc == 1 && (rc = statement_row(row)) == 1) {
         struct order order = {.recipient = (unsigned)sqlite3_column_int64(row, 2),
                               .deletes = sqlite3_column_int(row, 4),
-                              .round = (unsigned)sqlite3_column_int64(row, 5)};
+                              .round = (unsigned)sqlite3_column_int64(row, 5),
+                              .copied = sqlite3_column_int(row, 9)};
         snprintf(order.key, sizeof(order.key), "%s", column_text(row, 0));
         snprintf(order.id, sizeof(order.id), "%s", column_text(row, 1));
         snprintf(order.address, sizeof(order.address), "%s", column_text(row, 3));
         snprintf(order.node, sizeof(order.node), "%s", column_text(row, 6));
         snprintf(order.day, sizeof(order.day), "%s", column_text(row, 7));
+        snprintf(order.author, sizeof(order.author), "%s", column_text(row, 8));
         fn(context, &order);
     }
     sqlite3_finalize(row);
@@ -188,12 +208,43 @@ static const char *outcome_of(const Postern__Event *event)
     return disposition_name(event->recipients[0]->disposition);
 }
 
-int cluster_order_outcome(sqlite3 *self, const char *key, const Postern__Event *event)
+// "ID|RECIPIENT|ROUND" or "ID|RECIPIENT|delete". -1: it is no key of ours.
+static int read_key(const char *key, struct order *ret)
+{
+    char last[16] = "";
+    if (sscanf(key, "%31[0-9A-Z]|%u|%15[0-9a-z]", ret->id, &ret->recipient, last) != 3)
+        return -1;
+    ret->deletes = strcmp(last, "delete") == 0;
+    ret->round = ret->deletes ? 0 : (unsigned)strtoul(last, NULL, 10);
+    snprintf(ret->key, sizeof(ret->key), "%s", key);
+    return ret->deletes || ret->round > 0 ? 0 : -1;
+}
+
+static int know_order(sqlite3 *self, const char *key, const char *node, const Postern__Event *event)
+{
+    struct order order = {0};
+    if (read_key(key, &order) < 0)
+        return 0;
+    snprintf(order.node, sizeof(order.node), "%s", node);
+    if (event->n_recipients > 0) {
+        const ProtobufCBinaryData *address = &event->recipients[0]->address;
+        size_t size = address->len < sizeof(order.address) ? address->len : 0;
+        for (size_t i = 0; i < size; i++)
+            order.address[i] =
+                (char)(address->data[i] < 127 && address->data[i] >= ' ' ? address->data[i] : '?');
+    }
+    return insert_order(self, &order);
+}
+
+int cluster_order_outcome(sqlite3 *self, const char *key, const char *node,
+                          const Postern__Event *event)
 {
     // A deferred release is not at its end: its own event will tell.
     if (strcmp(outcome_of(event), "deferred") == 0)
         return 0;
     if (sqlite3_get_autocommit(self) && database_execute(self, "BEGIN IMMEDIATE") < 0)
+        return -1;
+    if (know_order(self, key, node, event) < 0)
         return -1;
     sqlite3_stmt *statement =
         database_prepare(self, "UPDATE orders SET outcome=?2,outcome_ms=?3,reply=?4 WHERE key=?1"

@@ -5,9 +5,12 @@
 #include "core/base/unpack.h"
 #include "core/bus/control.h"
 #include "proto/control.pb-c.h"
+#include "proto/quarantine.pb-c.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+const char body_missing[] = "the node does not have it any more";
 
 enum { PENDING_MOST = 4096, PIECE = 256 * 1024, REPLY_MOST = 1024 * 1024 };
 
@@ -146,6 +149,23 @@ void commands_fetch(struct commands *self, const struct member *member, const ch
     start(self, pending, member, CONTROL_BODY_REQUEST, &request.base);
 }
 
+void commands_give(struct commands *self, const struct member *member,
+                   const struct body_place *place, struct span data, int64_t timeout_ms,
+                   body_fn *fn, void *context)
+{
+    struct pending *pending = pending_new(self, member, timeout_ms, context);
+    Postern__BodyGiven given = POSTERN__BODY_GIVEN__INIT;
+    pending->body = fn;
+    pending->id = *place->id;
+    pending->offset = place->offset;
+    given.id = (ProtobufCBinaryData){ULID_SIZE, pending->id.bytes};
+    given.day = (ProtobufCBinaryData){strlen(place->day), (uint8_t *)(uintptr_t)place->day};
+    given.offset = place->offset;
+    given.total = place->total;
+    given.data = (ProtobufCBinaryData){data.size, (uint8_t *)(uintptr_t)data.data};
+    start(self, pending, member, CONTROL_BODY_GIVEN, &given.base);
+}
+
 void commands_reply(struct commands *self, const struct member *member, const uint8_t *data,
                     size_t size)
 {
@@ -189,8 +209,7 @@ void commands_body(struct commands *self, const struct member *member, const uin
         struct pending *pending = unlink_at(self, at);
         int missing = chunk->missing || chunk->data.len > PIECE;
         pending->body(pending->context, missing ? NULL : chunk->data.data,
-                      missing ? 0 : chunk->data.len, chunk->total,
-                      missing ? "the node does not have it any more" : NULL);
+                      missing ? 0 : chunk->data.len, chunk->total, missing ? body_missing : NULL);
         free(pending);
     }
     postern__body_chunk__free_unpacked(chunk, NULL);

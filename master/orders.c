@@ -1,25 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "master/orders.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/table.h"
+#include "core/base/ulid.h"
+#include "master/bodies.h"
 #include "master/commands.h"
+#include "master/orders_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { AGAIN_MS = 30000, COMMAND_TIMEOUT_MS = 10000, SENT_AT_ONCE = 64 };
-
-struct open_order {
-    struct order order;
-    int64_t sent_ms; // 0: not yet in this session
-};
-
-struct orders {
-    struct master *master;
-    struct table *open; // by key
-    unsigned room;      // commands that this tick may still send
-};
 
 struct orders *orders_new(struct master *master)
 {
@@ -83,18 +74,43 @@ static void settle(struct orders *self, const char *key, const char *outcome)
 }
 
 // What the node says when all is over; anything else means that its event will tell.
-static const char *const ends[] = {"released", "failed", "deleted", "deleted before"};
+static const char *const ends[] = {"released", "failed", "deleted", "deleted before", "unsure"};
 
 struct given {
     struct orders *orders;
     char key[160];
 };
 
+// The worker has let go of the body: it gets it back, then the order again.
+static void was_given(void *context, enum body_gift how)
+{
+    struct given *given = context;
+    struct open_order *open = table_get(given->orders->open, given->key, strlen(given->key));
+    if (how == BODY_NOWHERE)
+        settle(given->orders, given->key, "gone");
+    else if (how == BODY_GIVEN && open)
+        open->sent_ms = 0;
+    free(given);
+}
+
+static int give_body(struct given *given)
+{
+    const struct open_order *open = table_get(given->orders->open, given->key, strlen(given->key));
+    struct master *master = given->orders->master;
+    struct ulid id;
+    if (!open || !master->bodies || ulid_parse(open->order.id, strlen(open->order.id), &id) < 0)
+        return 0;
+    bodies_give(master->bodies, open->order.node, &id, open->order.day, was_given, given);
+    return 1;
+}
+
 static void heard(void *context, const struct member *member, json_t *reply, const char *error)
 {
     struct given *given = context;
     const char *outcome = json_string_value(json_object_get(reply, "outcome"));
     char text[200];
+    if (outcome && strcmp(outcome, "no body") == 0 && give_body(given))
+        return;
     for (size_t i = 0; outcome && i < ARRAY_LENGTH(ends); i++)
         if (strcmp(outcome, ends[i]) == 0)
             settle(given->orders, given->key, i == 0 ? "delivered" : outcome);
@@ -127,12 +143,16 @@ static void give(struct orders *self, struct open_order *open)
 
 void orders_add(struct orders *self, const struct order *order)
 {
-    if (table_get(self->open, order->key, strlen(order->key)))
+    struct open_order *known = table_get(self->open, order->key, strlen(order->key));
+    if (known)
+        known->order.copied |= order->copied;
+    if (known)
         return;
     struct open_order *open = allocate(sizeof(*open));
     open->order = *order;
     table_put(self->open, order->key, strlen(order->key), open);
     give(self, open);
+    orders_share(self);
 }
 
 void orders_ended(struct orders *self, const char *key)
@@ -173,6 +193,7 @@ void orders_tick(struct orders *self)
 {
     self->room = SENT_AT_ONCE;
     table_each(self->open, give_one, self);
+    orders_share(self);
 }
 
 size_t orders_open(const struct orders *self)

@@ -5,6 +5,7 @@
 // until its event tells one. They are durable in cluster.db before they come here. On the loop.
 #include "master/cluster.h"
 #include "master/master.h"
+#include "proto/quarantine.pb-c.h"
 
 struct orders *orders_new(struct master *master);
 void orders_destroy(struct orders **self);
@@ -12,5 +13,9 @@ void orders_add(struct orders *self, const struct order *order); // known ones s
 // writer_outcome_fn's part: the order has its outcome.
 void orders_ended(struct orders *self, const char *key);
 void orders_node_is_back(struct orders *self, const struct member *member);
+// The peer: it was away, it gives orders of its own, it keeps ours.
+void orders_peer_is_back(struct orders *self);
+void orders_given(struct orders *self, const char *route, const Postern__OrdersGiven *given);
+void orders_kept(struct orders *self, const Postern__OrdersKept *kept);
 void orders_tick(struct orders *self);
 size_t orders_open(const struct orders *self);

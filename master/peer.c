@@ -4,9 +4,13 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "master/bodies.h"
 #include "master/compare.h"
 #include "master/replicate.h"
+#include "master/orders.h"
+#include "proto/control.pb-c.h"
 #include "proto/peer.pb-c.h"
+#include "proto/quarantine.pb-c.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,6 +144,8 @@ static void on_hello(struct peer *self, enum control_type type, ProtobufCMessage
     if (self->incarnation != hello->incarnation)
         log_info("peer.incarnation", "peer=%s incarnation=%016llx", self->address->name,
                  (unsigned long long)hello->incarnation);
+    if (self->incarnation != hello->incarnation)
+        orders_peer_is_back(self->master->orders);
     self->incarnation = hello->incarnation;
     self->ahead_ms = hello->clock_ms - clock_wall_ms();
     log_escape(hello->version.data, hello->version.len, self->version, sizeof(self->version));
@@ -179,6 +185,36 @@ static void on_config(struct peer *self, enum control_type type, ProtobufCMessag
     protobuf_c_message_free_unpacked(message, NULL);
 }
 
+// -- orders and bodies of quarantined mail
+
+static void on_orders_given(struct peer *self, const char *key, enum control_type type,
+                            const ProtobufCMessage *message)
+{
+    (void)type;
+    orders_given(self->master->orders, key, (const Postern__OrdersGiven *)message);
+}
+
+static void on_orders_kept(struct peer *self, enum control_type type, ProtobufCMessage *message)
+{
+    (void)type;
+    orders_kept(self->master->orders, (const Postern__OrdersKept *)message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
+static void on_body_asked(struct peer *self, const char *key, enum control_type type,
+                          const ProtobufCMessage *message)
+{
+    (void)type;
+    bodies_asked(self->master->bodies, key, (const Postern__BodyRequest *)message);
+}
+
+static void on_body(struct peer *self, enum control_type type, ProtobufCMessage *message)
+{
+    (void)type;
+    bodies_answered(self->master->bodies, (const Postern__BodyChunk *)message);
+    protobuf_c_message_free_unpacked(message, NULL);
+}
+
 // -- what the peer asks and answers; who may say it, core/bus/roles knows
 
 static const struct question {
@@ -193,6 +229,8 @@ static const struct question {
     {CONTROL_PEER_ROWS, &postern__peer_ask__descriptor, on_asked},
     {CONTROL_PEER_EVENTS, &postern__peer_ask__descriptor, on_asked},
     {CONTROL_PEER_CONFIG, &postern__config_request__descriptor, on_config_asked},
+    {CONTROL_PEER_ORDERS, &postern__orders_given__descriptor, on_orders_given},
+    {CONTROL_PEER_BODY, &postern__body_request__descriptor, on_body_asked},
 };
 
 static const struct reply {
@@ -207,6 +245,8 @@ static const struct reply {
     {CONTROL_PEER_ROWS, &postern__peer_answer__descriptor, on_answer},
     {CONTROL_PEER_EVENTS, &postern__peer_answer__descriptor, on_answer},
     {CONTROL_PEER_CONFIG, &postern__config_revisions__descriptor, on_config},
+    {CONTROL_PEER_ORDERS, &postern__orders_kept__descriptor, on_orders_kept},
+    {CONTROL_PEER_BODY, &postern__body_chunk__descriptor, on_body},
 };
 
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
@@ -295,6 +335,8 @@ static void watch_connection(struct peer *self)
     if (connected == self->connected)
         return;
     self->connected = connected;
+    if (connected)
+        orders_peer_is_back(self->master->orders);
     if (connected)
         log_info("peer.connected", "peer=%s version=%s", self->address->name, self->version);
     else

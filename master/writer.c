@@ -269,14 +269,14 @@ static void commit(struct writer *self)
 }
 
 // An order's outcome is durable in cluster.db before the watermark passes its event.
-static int note_outcome(struct writer *self, const Postern__Event *event)
+static int note_outcome(struct writer *self, const char *node, const Postern__Event *event)
 {
     char order[160];
     if (event->order.len == 0 || event->order.len >= sizeof(order))
         return 0;
     memcpy(order, event->order.data, event->order.len);
     order[event->order.len] = 0;
-    int rc = cluster_order_outcome(self->databases.cluster, order, event);
+    int rc = cluster_order_outcome(self->databases.cluster, order, node, event);
     if (rc > 0)
         tell_later(self, notice_new(NOTICE_OUTCOME, order));
     return rc < 0 ? -1 : 0;
@@ -321,7 +321,7 @@ static int add_one(struct writer *self, const struct writer_events *events, size
     int rc = store_add(self->databases.store, &at);
     if (rc == 0) {
         note_public(self);
-        rc = note_outcome(self, event);
+        rc = note_outcome(self, events->node, event);
     }
     if (rc == 0)
         rc = note_body(self, events->node, event);

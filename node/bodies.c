@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/bodies.h"
 
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/ulid.h"
 
@@ -120,6 +121,92 @@ void bodies_request(struct bodies *self, unsigned master, const Postern__BodyReq
     if (self->reads == READS_MOST || open_reading(reading, self->state, request) < 0 ||
         journal_run(self->journal, read_piece, piece_read, reading) < 0) {
         free(reading);
+        return;
+    }
+    self->reads++;
+}
+
+// -- what comes back
+
+struct writing {
+    struct bodies *bodies;
+    unsigned master;
+    char folder[256], making[288], path[288];
+    struct ulid id;
+    uint64_t offset, total;
+    size_t size;
+    char *data;
+};
+
+// On the disk thread.
+static int write_piece(void *context)
+{
+    struct writing *self = context;
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (self->offset == 0 ? O_TRUNC : 0);
+    if (file_make_folders(self->folder, 0750) < 0)
+        return errno;
+    int fd = open(self->making, flags, 0640);
+    if (fd < 0)
+        return errno;
+    int whole = self->offset + self->size == self->total, result = 0;
+    if (pwrite(fd, self->data, self->size, (off_t)self->offset) != (ssize_t)self->size)
+        result = errno ? errno : ENOSPC;
+    if (result == 0 && whole && fsync(fd) < 0)
+        result = errno;
+    close(fd);
+    if (result == 0 && whole &&
+        (rename(self->making, self->path) < 0 || file_sync_folder(self->folder) < 0))
+        result = errno;
+    return result;
+}
+
+static void piece_written(void *context, int result)
+{
+    struct writing *self = context;
+    struct bodies *bodies = self->bodies;
+    Postern__BodyChunk chunk = POSTERN__BODY_CHUNK__INIT;
+    chunk.id = (ProtobufCBinaryData){ULID_SIZE, self->id.bytes};
+    chunk.offset = self->offset;
+    chunk.total = self->total;
+    bodies->reads--;
+    if (result == 0)
+        bodies->send(bodies->context, self->master, &chunk);
+    else
+        log_error("body.write", "path=%s errno=%d", self->path, result);
+    free(self->data);
+    free(self);
+}
+
+static int open_writing(struct writing *self, const char *state, const Postern__BodyGiven *given)
+{
+    char id[ULID_TEXT];
+    if (given->id.len != ULID_SIZE || !is_day(&given->day) || given->data.len > PIECE_MOST ||
+        given->offset > given->total || given->data.len > given->total - given->offset)
+        return -1;
+    memcpy(self->id.bytes, given->id.data, ULID_SIZE);
+    ulid_format(&self->id, id);
+    snprintf(self->folder, sizeof(self->folder), "%s/quarantine/%.*s", state, DAY_SIZE,
+             (const char *)given->day.data);
+    snprintf(self->making, sizeof(self->making), "%.200s/.%s.given%u", self->folder, id,
+             self->master);
+    snprintf(self->path, sizeof(self->path), "%.200s/%s", self->folder, id);
+    self->offset = given->offset;
+    self->total = given->total;
+    self->size = given->data.len;
+    self->data =
+        duplicate_bytes(given->data.data ? (const char *)given->data.data : "", self->size);
+    return 0;
+}
+
+void bodies_given(struct bodies *self, unsigned master, const Postern__BodyGiven *given)
+{
+    struct writing *writing = allocate(sizeof(*writing));
+    writing->bodies = self;
+    writing->master = master;
+    if (self->reads == READS_MOST || open_writing(writing, self->state, given) < 0 ||
+        journal_run(self->journal, write_piece, piece_written, writing) < 0) {
+        free(writing->data);
+        free(writing);
         return;
     }
     self->reads++;

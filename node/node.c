@@ -179,6 +179,12 @@ static void on_body(void *context, unsigned master, const Postern__BodyRequest *
     bodies_request(self->bodies, master, request);
 }
 
+static void on_given(void *context, unsigned master, const Postern__BodyGiven *given)
+{
+    struct node *self = context;
+    bodies_given(self->bodies, master, given);
+}
+
 static void on_held(void *context, unsigned master, const Postern__BodiesHeld *held)
 {
     struct node *self = context;
@@ -410,6 +416,7 @@ static int open_uplink(struct node *self)
                                    .command = on_command,
                                    .body = on_body,
                                    .held = on_held,
+                                   .given = on_given,
                                    .session = on_session,
                                    .running = running,
                                    .context = self};

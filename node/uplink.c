@@ -135,6 +135,12 @@ static void on_held(struct door *door, const ProtobufCMessage *message)
     ops->held(ops->context, door->number, (const Postern__BodiesHeld *)message);
 }
 
+static void on_given(struct door *door, const ProtobufCMessage *message)
+{
+    const struct uplink_ops *ops = &door->uplink->ops;
+    ops->given(ops->context, door->number, (const Postern__BodyGiven *)message);
+}
+
 static void on_announcement(struct door *door, const ProtobufCMessage *message)
 {
     const Postern__ConfigReport *report = (const Postern__ConfigReport *)message;
@@ -153,6 +159,7 @@ static const struct route {
     {CONTROL_CONFIG_WANTED, &postern__config_request__descriptor, on_wanted},
     {CONTROL_COMMAND, &postern__command__descriptor, on_command},
     {CONTROL_BODY_REQUEST, &postern__body_request__descriptor, on_body},
+    {CONTROL_BODY_GIVEN, &postern__body_given__descriptor, on_given},
     {CONTROL_BODIES_HELD, &postern__bodies_held__descriptor, on_held},
     {CONTROL_ANNOUNCE, &postern__config_report__descriptor, on_announcement},
 };

@@ -23,6 +23,7 @@ struct uplink_ops {
     void (*wanted)(void *context, unsigned master, const Postern__ConfigRequest *request);
     void (*command)(void *context, unsigned master, const Postern__Command *command);
     void (*body)(void *context, unsigned master, const Postern__BodyRequest *request);
+    void (*given)(void *context, unsigned master, const Postern__BodyGiven *given);
     void (*held)(void *context, unsigned master, const Postern__BodiesHeld *held);
     void (*session)(void *context, unsigned master); // it has answered our Hello
     // revision, tree and holds, each until the next change; the caller frees the packed holds

@@ -27,6 +27,7 @@ enum control_type {
     CONTROL_CONFIG_RETURNED = 17, // ConfigRevisions
     CONTROL_BODIES_QUESTION = 18, // proto/quarantine.proto
     CONTROL_BODIES_HELD = 19,
+    CONTROL_BODY_GIVEN = 20,
     CONTROL_PUBLICATION = 32, // 32 to 39 on PUB/SUB only
     CONTROL_HEARTBEAT = 33,
     CONTROL_ANNOUNCE = 34,   // carries a ConfigReport{revision}
@@ -35,6 +36,8 @@ enum control_type {
     CONTROL_PEER_RANGES = 42,
     CONTROL_PEER_ROWS = 43,
     CONTROL_PEER_EVENTS = 44,
+    CONTROL_PEER_ORDERS = 50, // OrdersGiven, answered by OrdersKept
+    CONTROL_PEER_BODY = 51,   // BodyRequest, answered by a BodyChunk
     CONTROL_JOIN_PROOF = 64, // on port 7700 only
     CONTROL_JOIN_ANSWER = 65,
     CONTROL_JOIN_KNOCK = 66,
