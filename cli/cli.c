@@ -15,7 +15,8 @@ static void find_socket(struct cli *self)
     else if (self->run)
         snprintf(self->socket, sizeof(self->socket), "%s/api.sock", self->run);
     else if (home && *home)
-        snprintf(self->socket, sizeof(self->socket), "%s/run/master/api.sock", home);
+        snprintf(self->socket, sizeof(self->socket), "%s/run/%s/api.sock", home,
+                 self->local ? "worker" : "master");
     else
         snprintf(self->socket, sizeof(self->socket), "/run/postern/api.sock");
     self->client.socket = self->socket;
@@ -40,6 +41,7 @@ int cli_options(struct cli *self, const struct option_row *rows, size_t count, i
     const struct option_row common[] = {{"json", NULL, &self->json},
                                         {"run", &self->run, NULL},
                                         {"socket", &self->socket_option, NULL},
+                                        {"local", NULL, &self->local},
                                         {"help", NULL, &help}};
     struct option_row all[OPTIONS_MOST];
     memcpy(all, common, sizeof(common));

@@ -11,14 +11,15 @@ struct cli {
     const char *name; // of the command, for its messages
     const char *help;
     int json;
+    int local; // speaks to this machine's worker, not to a master
     char socket[256];
     const char *run, *socket_option;
 };
 
 typedef int command_fn(struct cli *self, int argc, char **argv);
 command_fn command_status, command_messages, command_events, command_config, command_quarantine,
-    command_queue, command_node, command_subscriber, command_verify, command_keygen,
-    command_token, command_join, command_analyze;
+    command_queue, command_node, command_subscriber, command_verify, command_keygen, command_token,
+    command_join, command_analyze;
 
 // Takes the command's options and those that every command has (--json, --run, --socket, --help).
 // 0; or -1: the command ends with *ret_code.

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // postern: the command line. Everything goes through /api/v1 on the master's Unix socket: --socket
 // PATH, --run FOLDER/api.sock, $POSTERN_HOME/run/master/api.sock, /run/postern/api.sock, the first
-// given.
+// given; with --local $POSTERN_HOME/run/worker/api.sock.
 #include "cli/cli.h"
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>
 
 #define COMMON "Every command takes --json, --run FOLDER, --socket PATH and --help.\n"
+#define LOCAL                                                                                      \
+    "With --local this machine's worker is asked for what lies there, also with both masters gone.\n"
 
 static const struct {
     const char *name;
@@ -46,8 +48,9 @@ static const struct {
      "       postern quarantine show ID [--body]\n"
      "       postern quarantine release ID... [--recipient A] [--again]\n"
      "       postern quarantine delete ID... [--recipient A]\n"
+     "       postern quarantine allow-sender ID... [--list NAME]\n"
      "A mail is released once however often it is asked; --again sends it once more.\n"
-     "Waits 10 s for the outcome; --no-wait does not.\n" COMMON},
+     "Waits 10 s for the outcome; --no-wait does not.\n" LOCAL COMMON},
     {"queue", command_queue, "mail that waits for its next try",
      "usage: postern queue list [--limit N] [--node N]\n"
      "       postern queue show ID\n"

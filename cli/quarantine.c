@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 enum { WAIT_MS = 10000, POLL_US = 200000 };
@@ -234,11 +235,91 @@ static int quarantine_delete(struct cli *self, int argc, char **argv)
     return order(self, argc, argv, "delete", 0);
 }
 
+// -- the sender of a mail onto an allow list
+
+// The list with the sender among its entries; NULL: it stands there already.
+static json_t *list_with(json_t *documents, const char *document, const char *sender)
+{
+    json_t *list = json_object_get(documents, document), *entry;
+    json_t *entries = json_object_get(list, "entries");
+    size_t i;
+    json_array_foreach(entries, i,
+                       entry) if (json_is_string(entry) &&
+                                  strcasecmp(json_string_value(entry), sender) == 0) return NULL;
+    list = list ? json_deep_copy(list) : json_pack("{s:s, s:s}", "kind", "allow", "of", "sender");
+    entries = json_object_get(list, "entries");
+    if (!entries)
+        json_object_set_new(list, "entries", entries = json_array());
+    json_array_append_new(entries, json_string(sender));
+    return list;
+}
+
+static int allow_sender(struct cli *self, const char *sender, const char *name)
+{
+    char document[80];
+    snprintf(document, sizeof(document), "list/%s", name);
+    json_t *tree = client_ask(&self->client, "GET", "/config", NULL);
+    if (!tree)
+        return 1;
+    json_t *list = list_with(json_object_get(tree, "documents"), document, sender);
+    json_t *done = NULL;
+    int known = list == NULL;
+    if (list) {
+        json_t *edit = json_pack("{s:{s:o}, s:s, s:s}", "documents", document, list, "base",
+                                 text_of(tree, "revision"), "comment", "allow-sender");
+        done = client_ask(&self->client, "POST", "/config/apply", edit);
+        json_decref(edit);
+    }
+    json_decref(tree);
+    if (self->json && done)
+        print_json(done);
+    else if (done || known) {
+        print_text(sender);
+        printf("  %s %s\n", known ? "stands already in" : "was added to", document);
+    }
+    json_decref(done);
+    return done || known ? 0 : 1;
+}
+
+static int allow_sender_of(struct cli *self, const char *id, const char *list)
+{
+    char *path = path_of(id, NULL);
+    json_t *mail = client_ask(&self->client, "GET", path, NULL);
+    const char *sender = text_of(mail, "sender");
+    int code = 1;
+    free(path);
+    if (mail && !*sender)
+        fprintf(stderr, "postern: %s has no sender\n", id);
+    else if (mail)
+        code = allow_sender(self, sender, list);
+    json_decref(mail);
+    return code;
+}
+
+static int quarantine_allow(struct cli *self, int argc, char **argv)
+{
+    const char *list = "allowed-senders";
+    int code = 0;
+    const struct option_row rows[] = {{"list", &list, NULL}};
+    if (cli_options(self, rows, ARRAY_LENGTH(rows), &argc, argv, &code) < 0)
+        return code;
+    if (argc == 0)
+        return cli_misused(self, "allow-sender takes at least one ID");
+    if (self->local) {
+        fprintf(stderr, "postern: lists are the masters'; ask one of them\n");
+        return 1;
+    }
+    for (int i = 0; i < argc; i++)
+        code |= allow_sender_of(self, argv[i], list);
+    return code;
+}
+
 int command_quarantine(struct cli *self, int argc, char **argv)
 {
     static const struct subcommand rows[] = {{"list", quarantine_list},
                                              {"show", quarantine_show},
                                              {"release", quarantine_release},
-                                             {"delete", quarantine_delete}};
+                                             {"delete", quarantine_delete},
+                                             {"allow-sender", quarantine_allow}};
     return cli_choose(self, rows, ARRAY_LENGTH(rows), argc, argv);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "delivery/command.h"
+#include "delivery/command_internal.h"
 
 #include "delivery/quarantine.h"
 #include "delivery/queued.h"
@@ -11,19 +11,10 @@
 
 // A reply has at most 1 MiB: a list shows the first recipients of each mail, and the master asks
 // for one page after the other.
-enum { PAGE_MOST = 100, ADDRESSES_MOST = 1000, LISTED_RECIPIENTS = 10, TEXT_MOST = 320 };
+enum { PAGE_MOST = COMMAND_PAGE, ADDRESSES_MOST = 1000, LISTED_RECIPIENTS = 10, TEXT_MOST = 320 };
 
-struct command {
-    struct queue *const *queues;
-    size_t count;
-    json_t *body;
-    struct ulid id;
-    int has_id;
-    const char *error;
-};
-
-// Foreign bytes as a JSON string, cut: what is not UTF-8 is shown by question marks.
-static json_t *text_of(const void *data, size_t size)
+// What is not UTF-8 is shown by question marks.
+json_t *command_text(const void *data, size_t size)
 {
     size = size < TEXT_MOST ? size : TEXT_MOST;
     if (utf8_valid(data, size))
@@ -39,7 +30,7 @@ static json_t *text_of(const void *data, size_t size)
 
 static json_t *bytes_text(const ProtobufCBinaryData *bytes)
 {
-    return text_of(bytes->data ? (const char *)bytes->data : "", bytes->len);
+    return command_text(bytes->data ? (const char *)bytes->data : "", bytes->len);
 }
 
 static json_t *recipients_json(const struct queued *mail, size_t most)
@@ -49,10 +40,10 @@ static json_t *recipients_json(const struct queued *mail, size_t most)
         const struct queued_recipient *recipient = &mail->recipients[i];
         const char *reply = recipient->reply ? recipient->reply : "";
         json_array_append_new(
-            list,
-            json_pack("{s:o, s:b, s:o}", "address",
-                      bytes_text(&mail->envelope->recipients[recipient->index]->address), "open",
-                      recipient->state != QUEUED_ENDED, "reply", text_of(reply, strlen(reply))));
+            list, json_pack("{s:o, s:b, s:o}", "address",
+                            bytes_text(&mail->envelope->recipients[recipient->index]->address),
+                            "open", recipient->state != QUEUED_ENDED, "reply",
+                            command_text(reply, strlen(reply))));
     }
     return list;
 }
@@ -209,6 +200,9 @@ static const struct {
     {"queue.delete", 1, run_delete},
     {"quarantine.release", 1, run_release},
     {"quarantine.delete", 1, run_quarantine_delete},
+    {"quarantine.list", 0, command_quarantine_list},
+    {"quarantine.show", 1, command_quarantine_show},
+    {"quarantine.order", 1, command_quarantine_order},
 };
 
 static int read_id(struct command *self)

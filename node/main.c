@@ -3,7 +3,8 @@
 // event and what they ask for, and keeps the stages' processes running.
 //
 // Sockets  to each master DEALER control, PUB events, SUB announcements (CURVE); run/node/0 (PULL)
-//          and pipes to the stages; SMTP, bound for the ingresses; HTTP on loopback for the probes.
+//          and pipes to the stages; SMTP, bound for the ingresses; HTTP on loopback for the probes;
+//          run/api.sock (/api/v1 for what lies here).
 // Reads    node.conf, keys/node.key (with --join TOKEN made first, with a word to the masters),
 // state/quarantine/<day>/<id>, the locks of the slots. Writes   state/node/0 (lock, outbox in
 // journal/), state/config/current, run/node/stages. Threads  the loop, the outbox's disk thread,

@@ -290,11 +290,31 @@ static int send_reply(void *context, unsigned master, const Postern__CommandRepl
 {
     enum { MASTER_MOST = 1 << 20 }; // what control_serve takes
     struct node *self = context;
+    if (master == COMMANDS_LOCAL) {
+        api_reply(self->api, reply);
+        return 0;
+    }
     if (postern__command_reply__get_packed_size(reply) < MASTER_MOST)
         return uplink_send(self->uplink, master, CONTROL_REPLY, &reply->base);
     errno = EMSGSIZE;
     return -1;
 }
+
+// -- the worker's own console
+
+static void run_local(void *context, const Postern__Command *command)
+{
+    struct node *self = context;
+    commands_run(self->commands, COMMANDS_LOCAL, command);
+}
+
+static const char *day_of(void *context, const struct ulid *id)
+{
+    struct node *self = context;
+    return shelf_day(shelving_shelf(self->shelving), id);
+}
+
+static char *local_status(void *context);
 
 // -- time
 
@@ -322,6 +342,12 @@ static struct status_sources sources_of(const struct node *self)
                                    .revision = apply_revision(self->apply),
                                    .unconfigured =
                                        settings_unconfigured(apply_settings(self->apply))};
+}
+
+static char *local_status(void *context)
+{
+    struct status_sources from = sources_of(context);
+    return status_json(&from);
 }
 
 static void tell_probes(struct node *self, const struct status_sources *from)
@@ -403,6 +429,11 @@ static int open_outbox(struct node *self)
     const struct shelving_ops shelving_ops = {ask_bodies, self};
     self->shelving = shelving_new(self->loop, outbox_journal(self->outbox), self->process.state,
                                   conf->master_count, &shelving_ops);
+    const struct api_ops api_ops = {run_local, day_of, local_status, self};
+    self->api = api_new(self->loop, outbox_journal(self->outbox), self->process.run,
+                        self->process.state, &api_ops);
+    if (!self->api)
+        return -1;
     self->bodies = bodies_new(outbox_journal(self->outbox), self->process.state, send_body, self);
     return self->replay ? 0 : -1;
 }
@@ -509,6 +540,7 @@ void node_close(struct node *self)
     bus_destroy(&self->bus);
     commands_destroy(&self->commands);
     outbox_destroy(&self->outbox); // its disk thread works for those that follow
+    api_destroy(&self->api);
     replay_destroy(&self->replay);
     bodies_destroy(&self->bodies);
     shelving_destroy(&self->shelving);

@@ -5,6 +5,7 @@
 #include "core/base/process.h"
 #include "core/bus/bus.h"
 #include "core/bus/keys.h"
+#include "node/api.h"
 #include "node/apply.h"
 #include "node/bodies.h"
 #include "node/commands.h"
@@ -36,6 +37,7 @@ struct node {
     struct commands *commands;
     struct bodies *bodies;
     struct shelving *shelving;
+    struct api *api;
     struct probes *probes;
     struct watch_of_node watch;
     struct timer *second, *beat, *flush;

@@ -171,3 +171,54 @@ def test_a_reinstalled_master_gets_the_bodies_from_its_peer(cluster):
         except CommandFailed:
             return False
     eventually(shown, 60, "the body from the peer", pause=0.3)
+
+
+def local(worker, *arguments, codes=(0,)):
+    return json.loads(worker.command("quarantine", *arguments, "--local", "--json", *socket(worker), codes=codes))
+
+
+def test_the_worker_releases_what_lies_there_with_both_masters_gone(cluster):
+    mail, row = quarantined(cluster)
+    kept, _ = quarantined(cluster)
+    worker = cluster.workers[0]
+    for master in cluster.masters:
+        master.kill()
+    try:
+        listed = {one["message_id"].strip("<>"): one for one in local(worker, "list")}
+        assert {mail.message_id.strip("<>"), kept.message_id.strip("<>")} <= set(listed)
+        assert listed[mail.message_id.strip("<>")]["sender"] == "sender@client.example"
+        body = worker.command("quarantine", "show", row["id"], "--body", "--local", *socket(worker))
+        assert mail.ident in body
+        assert local(worker, "release", row["id"])[0]["outcome"] == "delivered"
+        assert local(worker, "release", row["id"])[0]["outcome"] == "delivered"
+        cluster.inbox.wait_for(mail.ident)
+    finally:
+        for master in cluster.masters:
+            master.start()
+    eventually(cluster.linked, 30, "all to be linked")
+    wait_outcomes(cluster, row, {"0|1": "delivered"})
+    order(cluster.masters[0], "release", row)                # it is known there now
+    assert copies(cluster, mail) == 1
+
+
+def test_a_mail_deleted_on_the_worker_is_deleted_for_the_masters(cluster):
+    mail, row = quarantined(cluster)
+    assert local(cluster.workers[0], "delete", row["id"])[0]["outcome"] == "deleted"
+    wait_outcomes(cluster, row, {"0|delete": "deleted"})
+    assert row["id"] not in [one["id"] for one in local(cluster.workers[0], "list")]
+    assert copies(cluster, mail) == 0
+
+
+def test_the_worker_knows_no_mail_of_others(cluster):
+    worker = cluster.workers[0]
+    for words in (("show", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("release", "01ARZ3NDEKTSV4RRFFQ69G5FAV"), ("show", "xyz")):
+        with pytest.raises(CommandFailed):
+            worker.command("quarantine", *words, "--local", *socket(worker))
+
+
+def test_a_sender_is_allowed_from_the_quarantine(cluster):
+    _, row = quarantined(cluster)
+    master = cluster.masters[0]
+    for words in ("was added to", "stands already in"):
+        assert words in master.command("quarantine", "allow-sender", row["id"], *socket(master))
+    assert master.ask("config", "get", "list/allowed-senders")["entries"] == ["sender@client.example"]
