@@ -163,7 +163,6 @@ def test_a_reinstalled_master_gets_the_bodies_from_its_peer(cluster):
     other.kill()
     other.lose_disk()
     other.start()
-    cluster.enrol(other)
     eventually(lambda: row_on(other, mail), 60, "the reinstalled master to list it", pause=0.2)
     def shown():
         try:
