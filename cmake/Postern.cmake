@@ -69,6 +69,10 @@ function(postern_unit_test source)
     add_executable(unit_${name} ${source})
     target_link_libraries(unit_${name} PRIVATE postern_flags ${ARG_LINKS} PkgConfig::CMOCKA)
     add_test(NAME unit_${name} COMMAND unit_${name})
+    if(POSTERN_SANITIZE STREQUAL "thread")
+        set_tests_properties(unit_${name} PROPERTIES
+            ENVIRONMENT "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
+    endif()
 endfunction()
 
 # postern_fuzz(name LINKS ...): fuzz/name.c is a libFuzzer target under clang, and replays its

@@ -285,6 +285,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             request_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "too many requests at once");
         else
             http->fn(http->context, request);
+        // Another thread answers it, perhaps at this moment. MHD calls again once it has.
+        if (request->put_off)
+            return MHD_YES;
     }
     return request->response ? queue_answer(request) : MHD_YES;
 }
