@@ -21,12 +21,14 @@ struct peer {
     struct link *link;
     int connected;
     struct buffer gathered;
+    int full; // the pipe refused it: to be tried again at the end of the turn, not with each record
 };
 
 static void on_state(void *context, int connected)
 {
     struct peer *self = context;
     self->connected = connected;
+    self->full = 0;
     buffer_clear(&self->gathered); // meant for the session before
     self->fn(self->context, self->stage, self->slot, connected);
 }
@@ -99,7 +101,7 @@ int peer_add(struct peer *self, enum bus_type type, const ProtobufCMessage *mess
     if (!room)
         return -1;
     protobuf_c_message_pack(message, room);
-    if (buffer_size(&self->gathered) >= FLUSH_SIZE)
+    if (buffer_size(&self->gathered) >= FLUSH_SIZE && !self->full)
         peer_flush(self);
     return 0;
 }
@@ -111,8 +113,9 @@ void peer_flush(struct peer *self)
     if (size == 0 || zmq_msg_init_size(&frame, size) < 0)
         return;
     memcpy(zmq_msg_data(&frame), buffer_bytes(&self->gathered), size);
-    if (link_send(self->link, &frame, 0) == 0)
-        buffer_clear(&self->gathered);
-    else
+    self->full = link_send(self->link, &frame, 0) < 0;
+    if (self->full)
         zmq_msg_close(&frame);
+    else
+        buffer_clear(&self->gathered);
 }
