@@ -54,7 +54,8 @@ void queue_destroy(struct queue **self_pointer)
         keeping_free(self->keepings);
     queue_unwritten_free(self);
     queue_untaken_free(self);
-    free(self->heap);
+    for (int order = 0; order < HEAP_ORDERS; order++)
+        free(self->heaps[order].mails);
     free(self->folder);
     free(self->state);
     free(self->hostname);
@@ -120,13 +121,17 @@ struct queued *queued_of_head(struct queue *self, Postern__Held *head)
                 duplicate_bytes(head->replies[i].data, head->replies[i].len);
     }
     self->held_count++;
+    heap_add(self, HEAP_AGE, mail);
     return mail;
 }
 
 void queued_free(struct queued *mail)
 {
     struct queue *self = mail->queue;
-    heap_remove(self, mail);
+    heap_remove(self, HEAP_DUE, mail);
+    heap_remove(self, HEAP_AGE, mail);
+    if (self->move_next == mail)
+        self->move_next = mail->next;
     queued_unload(mail);
     if (mail->next)
         mail->next->previous = mail->previous;
@@ -156,10 +161,10 @@ void queued_free(struct queued *mail)
 
 void queued_schedule(struct queued *mail, int64_t next_ms)
 {
-    heap_remove(mail->queue, mail);
+    heap_remove(mail->queue, HEAP_DUE, mail);
     mail->next_ms = next_ms;
     if (!mail->frozen)
-        heap_add(mail->queue, mail);
+        heap_add(mail->queue, HEAP_DUE, mail);
 }
 
 void queued_try(struct queued *mail)
@@ -355,9 +360,9 @@ static void try_due(struct queue *self, int64_t now)
 {
     unsigned count = 0;
     struct queued *mail;
-    while (count++ < DUE_AT_ONCE && self->working < LOADING_MOST && (mail = heap_first(self)) &&
-           mail->next_ms <= now) {
-        heap_remove(self, mail);
+    while (count++ < DUE_AT_ONCE && self->working < LOADING_MOST &&
+           (mail = heap_first(self, HEAP_DUE)) && mail->next_ms <= now) {
+        heap_remove(self, HEAP_DUE, mail);
         queued_load(mail);
     }
 }
@@ -388,11 +393,8 @@ size_t queue_claims(const struct queue *self)
 
 int64_t queue_oldest_ms(const struct queue *self)
 {
-    int64_t oldest = 0;
-    for (const struct queued *mail = self->all; mail; mail = mail->next)
-        if (mail->head && (oldest == 0 || mail->envelope->received_ms < oldest))
-            oldest = mail->envelope->received_ms;
-    return oldest;
+    const struct queued *oldest = heap_first(self, HEAP_AGE);
+    return oldest ? oldest->envelope->received_ms : 0;
 }
 
 int queue_empty(const struct queue *self)

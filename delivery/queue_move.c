@@ -18,7 +18,8 @@
 enum {
     MOVE_AFTER_MS = 15 * 60 * 1000,
     MOVE_EVERY_MS = 30 * 1000,
-    MOVE_AT_ONCE = 256,
+    LOOKED_AT_ONCE = 1000,
+    MOVED_AT_ONCE = 50,
     SEGMENTS_BEHIND = 4, // a record so far back is copied forward
 };
 
@@ -147,7 +148,7 @@ static void move(struct queued *mail)
     moving->mail = mail;
     moving->folder = duplicate(queued_folder(self, "", folder, sizeof(folder)));
     held_file_name(mail->head, moving->name);
-    heap_remove(self, mail);
+    heap_remove(self, HEAP_DUE, mail);
     mail->moving = 1;
     mail->writing++;
     if (mail->keeping->file) {
@@ -173,29 +174,43 @@ void queued_move(struct queued *mail)
         move(mail);
 }
 
+static int should_move(const struct queued *mail, int64_t now, uint64_t oldest)
+{
+    if (!may_move(mail))
+        return 0;
+    int behind = mail->keeping->base.segment == oldest &&
+                 mail->queue->newest_segment >= oldest + SEGMENTS_BEHIND;
+    int long_held = !mail->keeping->file && now - mail->envelope->received_ms > MOVE_AFTER_MS;
+    return behind || long_held;
+}
+
+// Some mails each second, until all were looked at: a long queue is not walked in one turn.
+static void look_at_some(struct queue *self, int64_t now, uint64_t oldest)
+{
+    unsigned moved = 0;
+    struct queued *mail = self->move_next;
+    for (unsigned i = 0; mail && i < LOOKED_AT_ONCE && moved < MOVED_AT_ONCE; i++) {
+        self->move_next = mail->next;
+        if (should_move(mail, now, oldest)) {
+            move(mail);
+            moved++;
+        }
+        mail = self->move_next;
+    }
+}
+
 void queue_move_old(struct queue *self)
 {
     int64_t now = self->ops->now_ms(self->io);
-    if (now - self->moved_ms < MOVE_EVERY_MS && now >= self->moved_ms)
-        return;
-    self->moved_ms = now;
     uint64_t oldest = self->ops->oldest(self->io);
-    unsigned count = 0;
-    struct queued *next;
-    for (struct queued *mail = self->all; mail && count < MOVE_AT_ONCE; mail = next) {
-        next = mail->next;
-        if (!may_move(mail))
-            continue;
-        struct position base = mail->keeping->base;
-        int behind = base.segment == oldest && self->newest_segment >= oldest + SEGMENTS_BEHIND;
-        int long_held = !mail->keeping->file && now - mail->envelope->received_ms > MOVE_AFTER_MS;
-        if (!behind && !long_held)
-            continue;
-        move(mail);
-        count++;
+    int begins = now - self->moved_ms >= MOVE_EVERY_MS || now < self->moved_ms;
+    if (begins && !self->move_next) {
+        self->moved_ms = now;
+        self->move_next = self->all;
+        if (self->newest_segment >= oldest + SEGMENTS_BEHIND)
+            quarantine_copy(self, oldest);
     }
-    if (self->newest_segment >= oldest + SEGMENTS_BEHIND)
-        quarantine_copy(self, oldest);
+    look_at_some(self, now, oldest);
 }
 
 static int named(const struct queue *self, const char *name)

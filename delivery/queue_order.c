@@ -46,7 +46,7 @@ size_t queue_freeze(struct queue *self, const struct ulid *id)
         if (!chosen(mail, id))
             continue;
         mail->frozen = 1;
-        heap_remove(self, mail);
+        heap_remove(self, HEAP_DUE, mail);
         queued_move(mail); // its new record says so after a restart, too
         count++;
     }
@@ -64,7 +64,7 @@ static size_t discard_one(struct queued *mail)
     if (mail->out > 0 || mail->loading || mail->moving)
         count = 0;
     if (count > 0) {
-        heap_remove(mail->queue, mail);
+        heap_remove(mail->queue, HEAP_DUE, mail);
         queued_discarded(mail, at, count);
     }
     free(at);

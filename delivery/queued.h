@@ -4,6 +4,7 @@
 // A mail in the queue, the claims that ingresses have on it, and the records that stand for it.
 // Internal to queue*.c; who delivers a mail reads `envelope`, `recipients` and `body`.
 #include "delivery/body.h"
+#include "delivery/heap.h"
 #include "delivery/queue.h"
 #include "mail/spooled.h"
 
@@ -83,8 +84,8 @@ struct queued {
     struct position tried; // its last RECORD_TRIED
     int64_t next_ms, last_ms;
     unsigned attempts;
-    size_t heap_at; // place in the heap + 1, 0: not in it
-    int trying;     // of a held mail: until every recipient is back
+    size_t heap_at[HEAP_ORDERS]; // place in the heap, from 1; 0: not in it
+    int trying;                  // of a held mail: until every recipient is back
     int loading, moving, frozen;
 };
 
@@ -115,8 +116,7 @@ struct queue {
     struct queued *all;
     struct keeping *keepings;
     size_t held_count, job_count;
-    struct queued **heap;
-    size_t heap_count, heap_room;
+    struct heap heaps[HEAP_ORDERS];
     struct table *claims; // by ingress and id
     struct claim *of_ingress[SLOT_MOST];
     uint64_t newest[SLOT_MOST]; // incarnation of the last Hello: jobs of another are dropped
@@ -134,7 +134,8 @@ struct queue {
     struct table *quarantine;  // by id: delivery/quarantine.h
     uint64_t newest_segment;   // that a record was written to
     uint64_t copying_segment;  // of quarantine_copy
-    int64_t moved_ms;          // when queue_move_old last looked
+    int64_t moved_ms;          // when queue_move_old last began to look
+    struct queued *move_next;  // where it goes on, NULL: it has seen all
     size_t working;            // files being written or read
 };
 

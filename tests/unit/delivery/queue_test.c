@@ -221,6 +221,58 @@ static void test_long_held_mail_moves_to_a_file(void **state)
     world_destroy(world);
 }
 
+static void defer_many(struct world *world, unsigned first, unsigned count)
+{
+    static const uint32_t one[] = {0};
+    for (unsigned i = first; i < first + count; i++) {
+        struct ulid id = name((uint8_t)i);
+        world_job(world, &id, one, 1, POSTERN__ACTION__ACTION_ACCEPT);
+        world_result(world, RESULT_DEFERRED);
+    }
+    world_commit(world);
+    world_acknowledge(world);
+}
+
+static void test_a_long_queue_moves_in_parts(void **state)
+{
+    (void)state;
+    enum { MAILS = 120, PART = 50, HOUR_MS = 3600 * 1000 };
+    static const struct schedule late = {
+        .first_ms = 20 * HOUR_MS, .factor = 1, .most_ms = 20 * HOUR_MS, .expire_ms = 24 * HOUR_MS};
+    struct world *world = world_new(7);
+    queue_reschedule(world->queue, &late);
+    defer_many(world, 0, MAILS);
+    world->now_ms += HOUR_MS;
+    for (size_t left = MAILS; left > 0; left -= left < PART ? left : PART) {
+        queue_tick(world->queue);
+        assert_int_equal(world->work_count, left < PART ? left : PART);
+        world_commit(world);
+    }
+    queue_tick(world->queue);
+    assert_int_equal(world->work_count, 0);
+    world_destroy(world);
+}
+
+static void test_the_oldest_is_known_whatever_ends_first(void **state)
+{
+    (void)state;
+    struct world *world = world_new(8);
+    int64_t first_ms = world->now_ms;
+    defer_many(world, 0, 3);
+    world->now_ms += 5000;
+    world_spool(world, "sender@a.example", 0); // received now
+    defer_many(world, 3, 3);
+    assert_int_equal(queue_oldest_ms(world->queue), first_ms);
+    for (uint8_t i = 0; i < 6; i++) {
+        struct ulid id = name(i);
+        assert_int_equal(queue_oldest_ms(world->queue), i < 3 ? first_ms : first_ms + 5000);
+        assert_int_equal(queue_discard(world->queue, &id), 1);
+        world_commit(world);
+    }
+    assert_int_equal(queue_oldest_ms(world->queue), 0);
+    world_destroy(world);
+}
+
 static void test_jobs_of_others_are_dropped(void **state)
 {
     (void)state;
@@ -330,6 +382,8 @@ int main(void)
         cmocka_unit_test(test_no_notification_about_the_null_sender_or_for_never),
         cmocka_unit_test(test_expired_mail_bounces),
         cmocka_unit_test(test_long_held_mail_moves_to_a_file),
+        cmocka_unit_test(test_a_long_queue_moves_in_parts),
+        cmocka_unit_test(test_the_oldest_is_known_whatever_ends_first),
         cmocka_unit_test(test_jobs_of_others_are_dropped),
         cmocka_unit_test(test_outcomes_are_told_again),
         cmocka_unit_test(test_a_full_disk_loses_nothing),
