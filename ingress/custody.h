@@ -44,6 +44,7 @@ struct custody_limits {
                               // process
     int64_t silent_ms; // an analyzer that has not answered a Hello for so long gets its unbegun
                        // jobs taken back
+    unsigned looked_at_once; // jobs that one turn looks at when a report has ended
 };
 
 struct custody *custody_new(const struct custody_ops *ops, void *io, unsigned slot,

@@ -8,6 +8,8 @@
 enum { ANALYZERS, DELIVERIES };
 enum { HELLO_EVERY_MS = 1000, DECIDED_AT_ONCE = 500 };
 
+static void walk_on(struct custody *self, struct peer *peer);
+
 struct peer *custody_peer_of(struct custody *self, enum stage stage, unsigned slot)
 {
     int kind = stage == STAGE_ANALYZER ? ANALYZERS : DELIVERIES;
@@ -60,6 +62,9 @@ static void end_removed(struct custody *self)
 
 void peers_tick(struct custody *self, int64_t now)
 {
+    for (unsigned slot = 0; slot < SLOT_MOST; slot++)
+        if (self->peers[DELIVERIES][slot].walk.round > 0)
+            walk_on(self, &self->peers[DELIVERIES][slot]);
     if (now - self->hello_ms >= 0 && now - self->hello_ms < HELLO_EVERY_MS)
         return;
     self->hello_ms = now;
@@ -123,24 +128,44 @@ static void claim(struct custody *self, struct peer *peer, const Postern__Welcom
     }
 }
 
-static void end_report(struct custody *self, struct peer *peer, const Postern__Welcome *welcome)
+// A job that no report named since the walk's round is not there.
+static void check_reported(struct job *job, const struct walk *walk)
 {
-    peer->incarnation = welcome->incarnation;
-    peer->credit = welcome->credit;
-    peer->heard_ms = self->ops->now_ms(self->io);
-    struct job *next;
-    for (struct job *job = peer->jobs; job; job = next) {
-        next = job->next;
-        if (job->seen == welcome->round)
-            continue;
-        if (job->incarnation != welcome->incarnation)
-            delivery_died(job);
-        else if (job->round < welcome->round) // sent before the Hello, yet not there
-            delivery_lost(job);
+    if (job->seen >= walk->round)
+        return;
+    if (job->incarnation != walk->incarnation)
+        delivery_died(job);
+    else if (job->round < walk->round) // sent before the Hello, yet not there
+        delivery_lost(job);
+}
+
+// Jobs that come meanwhile stand before those that are still to be looked at.
+static void walk_on(struct custody *self, struct peer *peer)
+{
+    struct walk *walk = &peer->walk;
+    for (unsigned i = 0; walk->next && i < self->limits.looked_at_once; i++) {
+        struct job *job = walk->next;
+        walk->next = job->next;
+        check_reported(job, walk);
     }
+    if (walk->next)
+        return;
+    walk->round = 0;
     self->reported |= (uint64_t)1 << peer->slot;
     custody_check_reports(self);
     delivery_next(self);
+}
+
+// Another report that ends during the walk is let go by: the next one comes in a second.
+static void end_report(struct custody *self, struct peer *peer, const Postern__Welcome *welcome)
+{
+    peer->heard_ms = self->ops->now_ms(self->io);
+    if (peer->walk.round > 0)
+        return;
+    peer->incarnation = welcome->incarnation;
+    peer->credit = welcome->credit;
+    peer->walk = (struct walk){welcome->round, welcome->incarnation, peer->jobs};
+    walk_on(self, peer);
 }
 
 static void delivery_welcome(struct custody *self, struct peer *peer,

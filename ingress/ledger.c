@@ -36,6 +36,8 @@ void job_end(struct job *self)
         at = &(*at)->mail_next;
     *at = self->mail_next;
 
+    if (self->peer->walk.next == self)
+        self->peer->walk.next = self->next;
     if (self->next)
         self->next->previous = self->previous;
     if (self->previous)

@@ -12,6 +12,13 @@ enum recipient_state {
     RECIPIENT_ENDED,
 };
 
+// After a delivery's report: what it did not name is looked for, part by part.
+struct walk {
+    unsigned round; // of the report, 0: none is under way
+    uint64_t incarnation;
+    struct job *next; // to be looked at
+};
+
 struct peer {
     enum stage stage;
     unsigned slot;
@@ -23,6 +30,7 @@ struct peer {
     struct job *jobs;
     unsigned job_count;
     uint64_t bytes; // in the jobs
+    struct walk walk;
 };
 
 // One job given to a peer, or claimed by it in its report.

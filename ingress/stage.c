@@ -39,6 +39,7 @@ static struct custody_limits limits_of(const struct settings *settings)
         .job_timeout_ms = settings->job_timeout_ms,
         .analysis_wait_ms = (int64_t)settings->analysis_wait_max_s * 1000,
         .silent_ms = 3000,
+        .looked_at_once = 500,
     };
 }
 

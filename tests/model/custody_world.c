@@ -222,7 +222,8 @@ static const struct custody_ops sim_ops = {
 static const struct custody_limits sim_limits = {.verdict_wait_ms = 1500,
                                                  .job_timeout_ms = 60000,
                                                  .analysis_wait_ms = 3600000,
-                                                 .silent_ms = 60000};
+                                                 .silent_ms = 60000,
+                                                 .looked_at_once = 2};
 
 // -- the disk
 

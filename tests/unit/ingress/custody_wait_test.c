@@ -18,7 +18,8 @@ enum { INCARNATION = 7 };
 static const struct custody_limits limits = {.verdict_wait_ms = 20 * SECOND_MS,
                                              .job_timeout_ms = MINUTE_MS,
                                              .analysis_wait_ms = HOUR_MS,
-                                             .silent_ms = 30 * SECOND_MS};
+                                             .silent_ms = 30 * SECOND_MS,
+                                             .looked_at_once = 500};
 
 struct world {
     int64_t now;
