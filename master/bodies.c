@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    PULLS_MOST = 16,
     PULLS_OF_NODE = 4,
+    LOOKS_MOST = 1000,
     AGAIN_FIRST_MS = 500,
     AGAIN_MOST_MS = 60000,
     TICKS_OF_SECOND = 5,
@@ -96,8 +96,25 @@ void bodies_tell(struct bodies *self, const struct body *body)
         log_debug("bodies.untold", "node=%s", member->name);
 }
 
+static void stop_waiting(struct bodies *self, struct want *want)
+{
+    if (!want->previous && self->first != want)
+        return; // it is being pulled
+    *(want->next ? &want->next->previous : &self->last) = want->previous;
+    *(want->previous ? &want->previous->next : &self->first) = want->next;
+    want->next = want->previous = NULL;
+}
+
+void want_wait(struct bodies *self, struct want *want)
+{
+    want->previous = self->last;
+    *(self->last ? &self->last->next : &self->first) = want;
+    self->last = want;
+}
+
 void want_done(struct bodies *self, struct want *want)
 {
+    stop_waiting(self, want);
     table_remove(self->wanted, want->body.id.bytes, ULID_SIZE);
     free(want);
 }
@@ -119,46 +136,44 @@ static const struct member *source_of(const struct bodies *self, const struct wa
     return up ? member : NULL;
 }
 
-struct busy {
-    struct bodies *bodies;
-    const char *node;
-    unsigned count;
-};
-
-static int count_busy(const void *key, size_t size, void *value, void *context)
+static unsigned busy_with(const struct bodies *self, const char *node)
 {
-    (void)key;
-    (void)size;
-    struct busy *busy = context;
-    const struct want *want = value;
-    busy->count += want->pull && strcmp(want->body.node, busy->node) == 0;
-    return 0;
+    unsigned count = 0;
+    for (unsigned i = 0; i < PULLS_MOST; i++)
+        count += self->pulled[i] && strcmp(self->pulled[i]->body.node, node) == 0;
+    return count;
 }
 
-static int consider(const void *key, size_t size, void *value, void *context)
+// Starts what can be had now. 1: it is on its way.
+static int try_pull(struct bodies *self, struct want *want)
 {
-    (void)key;
-    (void)size;
-    struct bodies *self = context;
-    struct want *want = value;
-    if (want->pull || want->again_ms > loop_now_ms(self->master->loop))
+    if (self->pulling == PULLS_MOST || want->again_ms > loop_now_ms(self->master->loop) ||
+        busy_with(self, want->body.node) >= PULLS_OF_NODE)
         return 0;
     const struct member *member = source_of(self, want);
-    struct busy busy = {self, want->body.node, 0};
     if (!member && (!self->master->peer || !peer_connected(self->master->peer))) {
         want_later(self, want);
         return 0;
     }
-    table_each(self->wanted, count_busy, &busy);
-    if (busy.count < PULLS_OF_NODE)
-        pull_start(self, want, member);
-    return self->pulling == PULLS_MOST;
+    stop_waiting(self, want);
+    pull_start(self, want, member);
+    return 1;
 }
 
-static void pull_more(struct bodies *self)
+// Looks at some of those that wait, each in its turn, so that many of one that is away cost little.
+void bodies_pull_more(struct bodies *self)
 {
-    if (self->pulling < PULLS_MOST)
-        table_each(self->wanted, consider, self);
+    struct want *last = self->last;
+    for (unsigned i = 0; i < LOOKS_MOST && self->first && self->pulling < PULLS_MOST; i++) {
+        struct want *want = self->first;
+        int was_last = want == last;
+        if (!try_pull(self, want)) {
+            stop_waiting(self, want);
+            want_wait(self, want);
+        }
+        if (was_last)
+            return;
+    }
 }
 
 void bodies_want(struct bodies *self, const struct body *body)
@@ -168,7 +183,8 @@ void bodies_want(struct bodies *self, const struct body *body)
     struct want *want = allocate(sizeof(*want));
     want->body = *body;
     table_put(self->wanted, body->id.bytes, ULID_SIZE, want);
-    pull_more(self);
+    want_wait(self, want);
+    (void)try_pull(self, want);
 }
 
 static int hurry(const void *key, size_t size, void *value, void *context)
@@ -220,7 +236,7 @@ void bodies_tick(struct bodies *self)
 {
     self->ticks++;
     flush_notes(self);
-    pull_more(self);
+    bodies_pull_more(self);
     if (self->ticks % TICKS_OF_SECOND == 0) {
         measure(self);
         pulls_second(self);

@@ -9,7 +9,10 @@
 
 struct pull;
 
+enum { PULLS_MOST = 16 };
+
 struct want {
+    struct want *next, *previous; // of those that wait; while it is pulled none
     struct body body;
     int64_t again_ms; // not before, on the loop's clock
     unsigned tries;
@@ -32,7 +35,9 @@ struct bodies {
     char folder[120]; // state/master
     sqlite3 *reading; // the disk thread's
     struct body_reader reader;
-    struct table *wanted; // by id
+    struct want *first, *last;       // that wait: looked at in turn
+    struct want *pulled[PULLS_MOST]; // at this moment
+    struct table *wanted;            // by id
     unsigned pulling;
     struct buffer noted; // struct noting each: states on their way into the table
     int noting;
@@ -52,6 +57,8 @@ struct want *want_of(const struct bodies *self, const struct ulid *id);
 void bodies_note(struct bodies *self, const struct ulid *id, enum body_state state);
 void want_done(struct bodies *self, struct want *want); // it is held, or needed no more; frees it
 void want_later(struct bodies *self, struct want *want);
+void want_wait(struct bodies *self, struct want *want); // behind all others
+void bodies_pull_more(struct bodies *self);
 void bodies_tell(struct bodies *self, const struct body *body); // to its node: held here
 
 // bodies_pull.c

@@ -4,7 +4,6 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
-#include "core/base/table.h"
 #include "master/bodies_internal.h"
 #include "master/commands.h"
 #include "master/peer.h"
@@ -37,8 +36,13 @@ static void free_pull(struct pull *self)
     struct want *want = self->want;
     want->pull = NULL;
     bodies->pulling--;
+    for (unsigned i = 0; i < PULLS_MOST; i++)
+        if (bodies->pulled[i] == want)
+            bodies->pulled[i] = NULL;
     if (want->dropped)
         want_done(bodies, want);
+    else
+        want_wait(bodies, want);
     free(self->data);
     free(self);
 }
@@ -94,6 +98,7 @@ static void held(struct pull *self)
     }
     want->dropped = 1; // wanted no more
     free_pull(self);
+    bodies_pull_more(bodies);
 }
 
 static void piece_written(struct disk_job *job)
@@ -166,23 +171,15 @@ void bodies_answered(struct bodies *self, const Postern__BodyChunk *chunk)
             chunk->missing ? "the peer does not have it" : NULL);
 }
 
-static int look_at_deadline(const void *key, size_t size, void *value, void *context)
-{
-    (void)key;
-    (void)size;
-    struct bodies *self = context;
-    const struct want *want = value;
-    struct pull *pull = want->pull;
-    if (!pull || !pull->deadline_ms || pull->deadline_ms > loop_now_ms(self->master->loop))
-        return 0;
-    pull->deadline_ms = 0;
-    give_up(pull);
-    return 0;
-}
-
 void pulls_second(struct bodies *self)
 {
-    table_each(self->wanted, look_at_deadline, self);
+    for (unsigned i = 0; i < PULLS_MOST; i++) {
+        struct pull *pull = self->pulled[i] ? self->pulled[i]->pull : NULL;
+        if (!pull || !pull->deadline_ms || pull->deadline_ms > loop_now_ms(self->master->loop))
+            continue;
+        pull->deadline_ms = 0;
+        give_up(pull);
+    }
 }
 
 static void fetch_next(struct pull *self)
@@ -210,6 +207,10 @@ void pull_start(struct bodies *self, struct want *want, const struct member *mem
     if (member)
         memcpy(pull->node, member->name, sizeof(pull->node));
     want->pull = pull;
+    unsigned at = 0;
+    while (self->pulled[at])
+        at++;
+    self->pulled[at] = want;
     self->pulling++;
     fetch_next(pull);
 }
