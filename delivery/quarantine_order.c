@@ -201,7 +201,9 @@ static void body_read_done(void *context, int result)
 static int release_wanted(const struct quarantine_order *order,
                           const struct quarantined_recipient *recipient)
 {
-    int wanted = recipient->state == QUARANTINE_HELD || order->round > recipient->round;
+    // One that is held in a later round (its release was not begun durably) is not that order's.
+    int held = recipient->state == QUARANTINE_HELD && order->round >= recipient->round;
+    int wanted = held || order->round > recipient->round;
     return wanted && quarantine_meant(order, recipient) &&
            recipient->state != QUARANTINE_RELEASING && recipient->state != QUARANTINE_DELETED;
 }

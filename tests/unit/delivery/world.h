@@ -63,6 +63,8 @@ struct world {
     } works[WORLD_MAILS];
     size_t work_count;
     uint32_t round;
+    int64_t orders_ms; // how long orders are remembered
+    int forgets;       // a crash may take what was durable, too: a rule switched off
 };
 
 static inline uint64_t world_random(struct world *self)
@@ -284,7 +286,8 @@ static inline void world_start(struct world *self)
                      .factor = 1.5,
                      .most_ms = 600000,
                      .expire_ms = 86400000,
-                     .notice_ms = 0},
+                     .notice_ms = 0,
+                     .orders_ms = self->orders_ms},
     };
     self->queue = queue_new(&world_ops, self, &options);
     size_t count = self->record_count;
@@ -316,6 +319,8 @@ static inline void world_crash(struct world *self)
     for (size_t i = 0; i < self->record_count; i++) {
         struct world_record *record = &self->records[i];
         int open = record->life == LIFE_WRITTEN ||
+                   (self->forgets && record->life == LIFE_DURABLE &&
+                    record->type != RECORD_QUARANTINED) ||
                    (record->life == LIFE_RELEASED && world_may_go(self, record));
         if (open && (world_random(self) & 1))
             record->life = LIFE_LOST;
