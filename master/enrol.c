@@ -122,13 +122,14 @@ static void own_entered(struct change *self)
 
 // -- life
 
-static void restore_one(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void restore_one(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                        uint64_t mark)
 {
     struct master *master = context;
     struct member *member = members_by_name(&master->members, node);
     if (!member)
         return;
-    tracker_restore(&member->tracker, epoch, sequence);
+    tracker_restore(&member->tracker, epoch, sequence, mark);
     member->base = sequence;
 }
 

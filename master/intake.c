@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATUS_MOST = 256 * 1024 };
+enum { STATUS_MOST = 256 * 1024, FORK_AGAIN_MS = 2000 };
 
 static ProtobufCBinaryData bytes_of(const char *text)
 {
@@ -70,6 +70,7 @@ static void send_hello(struct master *master, const struct member *member)
     hello.incarnation = master->incarnation;
     hello.epoch = member->tracker.epoch;
     hello.watermark = member->tracker.committed;
+    hello.mark = member->tracker.committed_mark;
     hello.revision = bytes_of(master->revision);
     hello.tree = bytes_of(tree_hash(master));
     hello.n_holds = replicate_holds(master->replicate)->count;
@@ -124,6 +125,7 @@ static int write_frame(struct master *master, struct member *member, Postern__Pu
     struct tracker *tracker = &member->tracker;
     struct writer_events *events = allocate(sizeof(*events));
     uint64_t count = frame->n_events, last = frame->first + count - 1;
+    uint64_t mark = frame->mark;
     int replayed = frame->replayed;
     memcpy(events->node, member->name, sizeof(events->node));
     events->epoch = tracker->epoch;
@@ -137,22 +139,41 @@ static int write_frame(struct master *master, struct member *member, Postern__Pu
         return -1;
     }
     // From here on the frame is the writer's thread's, which may be through with it already.
-    tracker_took(tracker, last, count - skip, replayed);
+    tracker_took(tracker, last, count - skip, replayed, mark);
     return 0;
+}
+
+// Its disk was put back and it used its numbers anew before it met us: our hello tells it. Said
+// once in a while, for one that does not listen.
+static void on_fork(struct master *master, struct member *member)
+{
+    int64_t now_ms = loop_now_ms(master->loop);
+    if (member->forked_ms && now_ms - member->forked_ms < FORK_AGAIN_MS)
+        return;
+    member->forked_ms = now_ms;
+    metric_add(metric("stream_forks_refused_total", ""), 1);
+    log_error("stream.forked", "alarm=stream-fork node=%s watermark=%llu", member->name,
+              (unsigned long long)member->tracker.committed);
+    if (tracker_forked(&member->tracker) == 0)
+        send_hello(master, member);
 }
 
 // Takes the frame, or keeps it for later; ends it otherwise.
 static void offer(struct master *master, struct member *member, Postern__Publication *frame)
 {
     struct tracker *tracker = &member->tracker;
+    const struct tracker_marks marks = {frame->record_first, frame->mark, frame->before};
     uint64_t skip = 0;
     int used = 0;
-    switch (tracker_offer(tracker, frame->epoch, frame->first, frame->n_events, &skip)) {
+    switch (tracker_offer(tracker, frame->epoch, frame->first, frame->n_events, &marks, &skip)) {
     case TRACKER_TAKE:
         used = write_frame(master, member, frame, skip) == 0;
         break;
     case TRACKER_HOLD:
         used = tracker_hold(tracker, frame->first, frame->n_events, frame) == 0;
+        break;
+    case TRACKER_FORK:
+        on_fork(master, member);
         break;
     case TRACKER_DROP:
         break;
@@ -402,7 +423,8 @@ void intake_event(void *context, const char *key, enum control_type type, const 
         on_heartbeat(master, member, data, size);
 }
 
-void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                      uint64_t mark)
 {
     struct master *master = context;
     struct member *member = members_by_name(&master->members, node);
@@ -412,7 +434,7 @@ void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t 
         tracker_failed(&member->tracker);
         return;
     }
-    tracker_committed(&member->tracker, epoch, sequence);
+    tracker_committed(&member->tracker, epoch, sequence, mark);
     if (tracker_pays_hello(&member->tracker))
         send_hello(master, member);
     if (epoch == member->tracker.epoch)

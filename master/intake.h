@@ -11,7 +11,8 @@ void intake_control(void *context, const char *key, enum control_type type, cons
 void intake_event(void *context, const char *key, enum control_type type, const uint8_t *data,
                   size_t size);
 // writer_committed_fn.
-void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence);
+void intake_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                      uint64_t mark);
 void intake_tick(struct master *master);    // asks for what is missing; a few times a second
 void intake_measure(struct master *master); // for /metrics; each second
 // A new tree is in force: keeps it (takes both references) and tells the nodes.

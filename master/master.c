@@ -45,10 +45,11 @@ static void on_outcome(void *context, const char *order)
     orders_ended(master->orders, order);
 }
 
-static void on_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void on_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                         uint64_t mark)
 {
     struct master *master = context;
-    intake_committed(master, node, epoch, sequence);
+    intake_committed(master, node, epoch, sequence, mark);
     if (sequence && master->api)
         api_committed(master->api);
 }

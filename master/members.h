@@ -30,6 +30,7 @@ struct member {
     char site[64], revision[REVISION_NAME_SIZE], tree[2 * TREE_HASH + 1], version[32];
     char refused[REVISION_NAME_SIZE], reason[512]; // the revision it would not run, and why
     json_t *status;                                // of the last heartbeat, NULL: none
+    int64_t forked_ms; // when a fork of its stream was met last, 0: never
 };
 
 struct members {

@@ -5,8 +5,9 @@
 
 enum { ASK_AGAIN_MS = 2000 };
 
-void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed)
+void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed, uint64_t mark)
 {
+    self->mark = self->committed_mark = mark;
     self->epoch = epoch;
     self->committed = committed;
     self->next = committed + 1;
@@ -15,7 +16,7 @@ void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed)
 
 void tracker_begin(struct tracker *self, uint64_t epoch, uint64_t first)
 {
-    tracker_restore(self, epoch, first > 0 ? first - 1 : 0);
+    tracker_restore(self, epoch, first > 0 ? first - 1 : 0, 0);
     self->asked_ms = 0;
 }
 
@@ -58,8 +59,16 @@ uint64_t tracker_lag(const struct tracker *self)
     return self->last > self->committed ? self->last - self->committed : 0;
 }
 
+// The frame brings what is next, but does it follow on what we have?
+static int forks(const struct tracker *self, const struct tracker_marks *marks)
+{
+    uint64_t theirs = self->next <= marks->record_first ? marks->before : marks->mark;
+    return self->next > 1 && self->mark && theirs && theirs != self->mark;
+}
+
 enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t first,
-                                  uint64_t count, uint64_t *ret_skip)
+                                  uint64_t count, const struct tracker_marks *marks,
+                                  uint64_t *ret_skip)
 {
     if (epoch != self->epoch || epoch == 0 || first == 0 || count == 0 || count > UINT32_MAX ||
         first > INT64_MAX)
@@ -69,6 +78,8 @@ enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t
         return TRACKER_DROP;
     if (first > self->next)
         return TRACKER_HOLD;
+    if (forks(self, marks))
+        return TRACKER_FORK;
     *ret_skip = self->next - first;
     return TRACKER_TAKE;
 }
@@ -81,9 +92,16 @@ void tracker_replay_came(struct tracker *self, int64_t now_ms)
         self->asked_ms = now_ms;
 }
 
-void tracker_took(struct tracker *self, uint64_t upto, uint64_t count, int replayed)
+int tracker_forked(struct tracker *self)
+{
+    self->owes_hello = self->committed + 1 < self->next;
+    return self->owes_hello ? -1 : 0;
+}
+
+void tracker_took(struct tracker *self, uint64_t upto, uint64_t count, int replayed, uint64_t mark)
 {
     self->next = upto + 1;
+    self->mark = mark;
     *(replayed ? &self->replayed : &self->live) += count;
 }
 
@@ -119,15 +137,18 @@ void *tracker_unhold(struct tracker *self)
                                                                      : NULL;
 }
 
-void tracker_committed(struct tracker *self, uint64_t epoch, uint64_t sequence)
+void tracker_committed(struct tracker *self, uint64_t epoch, uint64_t sequence, uint64_t mark)
 {
-    if (epoch == self->epoch && sequence > self->committed)
-        self->committed = sequence;
+    if (epoch != self->epoch || sequence <= self->committed)
+        return;
+    self->committed = sequence;
+    self->committed_mark = mark;
 }
 
 void tracker_failed(struct tracker *self)
 {
     self->next = self->committed + 1;
+    self->mark = self->committed_mark;
     self->asked_ms = 0;
 }
 

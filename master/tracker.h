@@ -12,6 +12,13 @@ enum tracker_advice {
     TRACKER_TAKE, // they follow on what was taken
     TRACKER_HOLD, // they lie beyond a gap
     TRACKER_DROP, // taken before, of another epoch, or no room
+    TRACKER_FORK, // of this epoch and next in number, yet they follow on other events than ours
+};
+
+// Where a frame stands in its node's outbox: a record's number and mark, the mark of the record
+// before. A mark of 0 is not known.
+struct tracker_marks {
+    uint64_t record_first, mark, before;
 };
 
 struct tracker_frame {
@@ -30,10 +37,12 @@ struct tracker {
     struct tracker_frame held[TRACKER_HELD_MOST]; // by `first`
     size_t held_count;
     uint64_t live, replayed; // events taken from either
-    int owes_hello;          // to be answered once what was taken is committed
+    uint64_t mark,
+        committed_mark; // of the records that next - 1 and committed lie in; 0: not known
+    int owes_hello;     // to be answered once what was taken is committed
 };
 
-void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed);
+void tracker_restore(struct tracker *self, uint64_t epoch, uint64_t committed, uint64_t mark);
 // A new epoch, or a cut: nothing before `first` will come any more.
 void tracker_begin(struct tracker *self, uint64_t epoch, uint64_t first);
 void tracker_heard(struct tracker *self, uint64_t last); // the node's last sequence
@@ -54,10 +63,13 @@ uint64_t tracker_lag(const struct tracker *self); // events that are not durable
 
 // A frame came. With TRACKER_TAKE the first `ret_skip` events of it are known already.
 enum tracker_advice tracker_offer(struct tracker *self, uint64_t epoch, uint64_t first,
-                                  uint64_t count, uint64_t *ret_skip);
+                                  uint64_t count, const struct tracker_marks *marks,
+                                  uint64_t *ret_skip);
 void tracker_replay_came(struct tracker *self,
                          int64_t now_ms); // a frame of a replay, of use or not
-void tracker_took(struct tracker *self, uint64_t upto, uint64_t count, int replayed);
+void tracker_took(struct tracker *self, uint64_t upto, uint64_t count, int replayed, uint64_t mark);
+// A fork was met: the node must hear what we hold, as soon as that is committed. 0: now; -1: then.
+NODISCARD int tracker_forked(struct tracker *self);
 // Keeps a frame that tracker_offer said to hold; 0, or -1: no room, or held already.
 NODISCARD int tracker_hold(struct tracker *self, uint64_t first, uint64_t count, void *item);
 // A held frame that can be offered again, or is of no use any more; NULL: none.
@@ -65,7 +77,7 @@ void *tracker_unhold(struct tracker *self);
 // Any held frame: for giving them up.
 void *tracker_unhold_any(struct tracker *self);
 
-void tracker_committed(struct tracker *self, uint64_t epoch, uint64_t sequence);
+void tracker_committed(struct tracker *self, uint64_t epoch, uint64_t sequence, uint64_t mark);
 // What was taken but not committed is lost: it must come again.
 void tracker_failed(struct tracker *self);
 

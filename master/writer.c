@@ -29,7 +29,7 @@ enum {
 // How far a node's stream is, in the open transaction.
 struct position {
     char node[64];
-    uint64_t epoch, sequence;
+    uint64_t epoch, sequence, mark;
     int touched; // by the open transaction
 };
 
@@ -44,8 +44,8 @@ struct notice {
         NOTICE_PUBLIC
     } kind;
     struct writer_job *job;
-    uint64_t epoch, sequence; // or the new incarnation
-    char text[160];           // node, or order
+    uint64_t epoch, sequence, mark; // or, as sequence, the new incarnation
+    char text[160];                 // node, or order
     struct store_damage damage;
     struct buffer events; // of a transaction: commit number, size, bytes of each
     struct body body;
@@ -112,6 +112,7 @@ static void tell_position(struct writer *self, const struct position *position, 
     struct notice *notice = notice_new(NOTICE_COMMITTED, position->node);
     notice->epoch = position->epoch;
     notice->sequence = sequence;
+    notice->mark = position->mark;
     tell(self, notice);
 }
 
@@ -135,7 +136,7 @@ static int set_watermark(const void *key, size_t size, void *value, void *contex
     if (!position->touched)
         return 0;
     return store_watermark(self->databases.store, position->node, position->epoch,
-                           position->sequence);
+                           position->sequence, position->mark);
 }
 
 static int forget_position(const void *key, size_t size, void *value, void *context)
@@ -148,13 +149,15 @@ static int forget_position(const void *key, size_t size, void *value, void *cont
     return 0;
 }
 
-static void remember_position(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void remember_position(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                              uint64_t mark)
 {
     struct writer *self = context;
     struct position *position = allocate(sizeof(*position));
     snprintf(position->node, sizeof(position->node), "%s", node);
     position->epoch = epoch;
     position->sequence = sequence;
+    position->mark = mark;
     free(table_put(self->positions, node, strlen(node), position));
 }
 
@@ -333,7 +336,7 @@ static struct position *position_of(struct writer *self, const char *node)
 {
     struct position *position = table_get(self->positions, node, strlen(node));
     if (!position) {
-        remember_position(self, node, 0, 0);
+        remember_position(self, node, 0, 0, 0);
         position = table_get(self->positions, node, strlen(node));
     }
     return position;
@@ -381,6 +384,7 @@ static void take_events(struct writer *self, struct writer_events *events)
         return;
     position->epoch = events->epoch;
     position->sequence = end - 1;
+    position->mark = events->publication->mark;
     position->touched = 1;
 }
 
@@ -457,7 +461,7 @@ static void hear(void *context, void *item)
     if (notice->kind == NOTICE_JOB)
         notice->job->done(notice->job);
     else if (notice->kind == NOTICE_COMMITTED)
-        self->committed(self->context, notice->text, notice->epoch, notice->sequence);
+        self->committed(self->context, notice->text, notice->epoch, notice->sequence, notice->mark);
     else if (notice->kind == NOTICE_PUBLIC)
         hear_public(self, notice);
     else if (notice->kind == NOTICE_OUTCOME)

@@ -41,9 +41,10 @@ struct writer_events {
     Postern__Publication *publication;
 };
 
-// Told on the loop: rows and watermark are durable, or (sequence 0) what was taken is lost.
-typedef void writer_committed_fn(void *context, const char *node, uint64_t epoch,
-                                 uint64_t sequence);
+// Told on the loop: rows and watermark are durable, the latter with the mark of the record that it
+// lies in; or (sequence 0) what was taken is lost.
+typedef void writer_committed_fn(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                                 uint64_t mark);
 // Told on the loop after the commit: an order's outcome became known.
 typedef void writer_outcome_fn(void *context, const char *order);
 

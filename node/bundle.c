@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/bundle.h"
 
+#include "core/base/random.h"
 #include "proto/event.pb-c.h"
 
 #include <stdlib.h>
@@ -104,7 +105,7 @@ static void list_acknowledgements(struct record_parts *parts, const struct produ
     parts->record.acknowledged = parts->ack_list;
 }
 
-void bundle_pack(const struct bundle *self, const struct producer *producer,
+void bundle_pack(struct bundle *self, const struct producer *producer,
                  const struct cursors *committed, struct buffer *ret)
 {
     struct record_parts *parts = allocate(sizeof(*parts));
@@ -114,6 +115,8 @@ void bundle_pack(const struct bundle *self, const struct producer *producer,
     parts->record.n_events = self->count;
     parts->record.events = list_events(self);
     parts->record.time_s = self->time_s;
+    parts->record.mark = self->mark = random_u64();
+    parts->record.before = self->before = producer->mark;
     list_cursors(parts, committed, &self->changes);
     list_acknowledgements(parts, producer);
     size_t size = postern__outbox_record__get_packed_size(&parts->record);
@@ -136,6 +139,9 @@ void bundle_publish(const struct bundle *self, const char *node, uint64_t epoch,
         publication.node = (ProtobufCBinaryData){strlen(node), (uint8_t *)(uintptr_t)node};
         publication.epoch = epoch;
         publication.first = first + start;
+        publication.record_first = first;
+        publication.mark = self->mark;
+        publication.before = self->before;
         publication.n_events = end - start;
         publication.events = events + start;
         fn(context, topic, &publication);

@@ -23,7 +23,8 @@ struct bundle {
     struct bundle_event *events;
     size_t count, capacity;
     struct cursors changes;
-    uint32_t time_s; // set when it is packed
+    uint32_t time_s;       // set when it is packed, as are
+    uint64_t mark, before; // its own, and that of the record before it
 };
 
 struct bundle *bundle_new(void);
@@ -31,8 +32,8 @@ void bundle_destroy(struct bundle **self);
 void bundle_add(struct bundle *self, int kind, const void *event, size_t size);
 int bundle_full(const struct bundle *self);
 
-// The OutboxRecord, in `ret`. `committed` are the cursors before this bundle.
-void bundle_pack(const struct bundle *self, const struct producer *producer,
+// The OutboxRecord, in `ret`. `committed` are the cursors before this bundle. Draws its mark.
+void bundle_pack(struct bundle *self, const struct producer *producer,
                  const struct cursors *committed, struct buffer *ret);
 
 // Calls `fn` with a Publication for each run of events that have one topic.

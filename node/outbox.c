@@ -189,8 +189,8 @@ static void begin_epoch(struct outbox *self)
 
 void outbox_hello(struct outbox *self, unsigned master, const Postern__MasterHello *hello)
 {
-    enum producer_hello said =
-        producer_hello(&self->producer, master, hello->incarnation, hello->epoch, hello->watermark);
+    enum producer_hello said = producer_hello(&self->producer, master, hello->incarnation,
+                                              hello->epoch, hello->watermark, hello->mark);
     if (said == PRODUCER_AGREED) {
         outbox_trim(self->journal, &self->producer);
         return;
@@ -221,7 +221,7 @@ static void bundle_durable(struct outbox *self, struct position where)
     uint64_t first = self->producer.last + 1;
     self->writing = NULL;
     self->pending_bytes -= buffer_size(&bundle->bytes);
-    producer_durable(&self->producer, (uint32_t)bundle->count, bundle->time_s, where);
+    producer_durable(&self->producer, (uint32_t)bundle->count, bundle->time_s, bundle->mark, where);
     for (size_t i = 0; i < bundle->changes.count; i++)
         cursors_set(&self->committed, bundle->changes.list[i]);
     bundle_publish(bundle, self->node, self->producer.epoch, first, self->ops.publish,
@@ -330,6 +330,7 @@ static void visit(void *context, unsigned type, struct position where, const voi
         found.first = record->first;
         found.count = (uint32_t)record->n_events;
         found.time_s = (uint32_t)record->time_s;
+        found.mark = record->mark;
         if (producer_found(&self->producer, record->epoch, &found) < 0)
             buffer_add(&self->packed, &where, sizeof(where)); // released once the journal stands
         for (size_t i = 0; i < record->n_cursors; i++)

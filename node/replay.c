@@ -78,6 +78,9 @@ static int send_record(struct replay *self, const struct reading *reading,
     publication.n_events = record->n_events;
     publication.events = record->events;
     publication.replayed = 1;
+    publication.record_first = record->first;
+    publication.mark = record->mark;
+    publication.before = record->before;
     metric_add(metric("events_replayed_total", ""), (int64_t)record->n_events);
     return self->send(self->context, reading->master, &publication);
 }

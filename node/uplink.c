@@ -22,8 +22,9 @@ struct door {
     unsigned number;
     struct control *control;
     struct stream *publish, *announced;
-    struct timer *hello; // runs until the master has answered
-    int64_t heard_ms;    // 0: never
+    struct timer *hello;           // runs until the master has answered
+    int64_t heard_ms;              // 0: never
+    uint64_t last_beat, upto_beat; // at the heartbeat before
 };
 
 struct uplink {
@@ -252,6 +253,20 @@ void uplink_publish(struct uplink *self, enum topic topic, const Postern__Public
                     &publication->base);
 }
 
+// PUB may lose everything, heartbeats too. A master that for a whole second has not come on, though
+// it lacks what was there then, hears of it on its own line.
+static void watch_progress(struct door *door)
+{
+    const struct producer *producer = outbox_producer(door->uplink->outbox);
+    const struct producer_master *master = &producer->masters[door->number];
+    uint64_t upto = master->epoch == producer->epoch ? master->upto : 0;
+    int stalled = upto == door->upto_beat && upto < door->last_beat;
+    door->upto_beat = upto;
+    door->last_beat = producer->last;
+    if (stalled && !timer_active(door->hello) && uplink_heard(door->uplink, door->number))
+        say_hello(door);
+}
+
 void uplink_heartbeat(struct uplink *self, const char *status)
 {
     const struct producer *producer = outbox_producer(self->outbox);
@@ -273,6 +288,7 @@ void uplink_heartbeat(struct uplink *self, const char *status)
     for (unsigned i = 0; i < self->count; i++) {
         stream_send(self->doors[i].publish, self->topic[TOPIC_NODE], CONTROL_HEARTBEAT, &beat.base);
         listening |= uplink_heard(self, i);
+        watch_progress(&self->doors[i]);
     }
     outbox_hurry(self->outbox, listening);
     names_packed_free(&running.holds, running.n_holds);

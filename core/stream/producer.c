@@ -52,12 +52,14 @@ int producer_found(struct producer *self, uint64_t epoch, const struct producer_
         end_epoch(self);
         self->epoch = epoch;
         self->last = record->first - 1;
+        self->mark = 0;
     }
     // Its sync failed, it was appended again, and both reached the disk.
     if (record->first <= self->last)
         return -1;
     add_record(self, record);
     self->last = record->first + record->count - 1;
+    self->mark = record->count ? record->mark : self->mark;
     return 0;
 }
 
@@ -83,20 +85,32 @@ void producer_begin(struct producer *self, uint64_t epoch)
     end_epoch(self);
     self->epoch = epoch;
     self->last = 0;
+    self->mark = 0;
 }
 
-void producer_durable(struct producer *self, uint32_t count, uint32_t time_s, struct position where)
+void producer_durable(struct producer *self, uint32_t count, uint32_t time_s, uint64_t mark,
+                      struct position where)
 {
-    const struct producer_record record = {self->last + 1, where, count, time_s};
+    const struct producer_record record = {self->last + 1, where, count, time_s, mark};
     add_record(self, &record);
     self->last += count;
+    self->mark = count ? mark : self->mark;
+}
+
+// What is no longer kept was acknowledged before, or cut: it says nothing.
+static int means_others(const struct producer *self, uint64_t watermark, uint64_t mark)
+{
+    size_t count;
+    const struct producer_record *record = producer_find(self, watermark, &count);
+    return mark && watermark && record && record->first <= watermark && record->mark &&
+           record->mark != mark;
 }
 
 enum producer_hello producer_hello(struct producer *self, unsigned master, uint64_t incarnation,
-                                   uint64_t epoch, uint64_t watermark)
+                                   uint64_t epoch, uint64_t watermark, uint64_t mark)
 {
     struct producer_master *known = &self->masters[master];
-    if (epoch == self->epoch && watermark > self->last)
+    if (epoch == self->epoch && (watermark > self->last || means_others(self, watermark, mark)))
         return PRODUCER_BEHIND;
     known->incarnation = incarnation;
     known->epoch = epoch;

@@ -13,6 +13,9 @@ struct producer_record {
     struct position where;
     uint32_t count;
     uint32_t time_s;
+    // Drawn at random for each record. Where a worker's disk was put back and its numbers were used
+    // anew, a master's mark for such a number shows it.
+    uint64_t mark;
 };
 
 struct producer_master {
@@ -26,6 +29,7 @@ struct producer_master {
 struct producer {
     uint64_t epoch;
     uint64_t last; // durable; the next event gets last + 1
+    uint64_t mark; // of the record that `last` stands in; 0: there was none in this epoch
     struct producer_master masters[PRODUCER_MASTERS_MOST];
     unsigned master_count;
     struct producer_record *records; // [start .. end), oldest first
@@ -47,16 +51,17 @@ void producer_remember(struct producer *self, const struct producer_master *mast
 void producer_begin(struct producer *self, uint64_t epoch);
 
 // A record with the next `count` events is durable.
-void producer_durable(struct producer *self, uint32_t count, uint32_t time_s,
+void producer_durable(struct producer *self, uint32_t count, uint32_t time_s, uint64_t mark,
                       struct position where);
 
 enum producer_hello {
     PRODUCER_AGREED,
     PRODUCER_BEHIND, // the master has events that we do not: our disk was rolled back
 };
-// A master said who it is and what it has.
+// A master said who it is, what it has, and the mark of the record that its watermark lies in (0:
+// it knows none). Another mark than ours means that it has other events under our numbers.
 enum producer_hello producer_hello(struct producer *self, unsigned master, uint64_t incarnation,
-                                   uint64_t epoch, uint64_t watermark);
+                                   uint64_t epoch, uint64_t watermark, uint64_t mark);
 // An acknowledgement of another incarnation than the last hello's, or of what was never sent, is
 // void.
 void producer_acknowledge(struct producer *self, unsigned master, uint64_t incarnation,

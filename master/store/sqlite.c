@@ -23,6 +23,8 @@ static const char schema[] =
     " kind INTEGER NOT NULL, public BLOB NOT NULL);"
     "CREATE TABLE IF NOT EXISTS watermarks(node TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
     " sequence INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS marks(node TEXT PRIMARY KEY, epoch INTEGER NOT NULL,"
+    " sequence INTEGER NOT NULL, mark INTEGER NOT NULL) WITHOUT ROWID;"
     // What the list holds already of events that are asked for again after a damage.
     "CREATE TABLE IF NOT EXISTS listed(node TEXT NOT NULL, epoch INTEGER NOT NULL,"
     " upto INTEGER NOT NULL, PRIMARY KEY(node, epoch)) WITHOUT ROWID;"
@@ -81,10 +83,11 @@ int store_open_list(struct store *self, char *ret_error, size_t error_size)
                   "(SELECT 1 FROM listed WHERE node=?1 AND epoch=?2 AND upto>=?3)");
     self->watermark =
         database_prepare(self->db, "INSERT OR REPLACE INTO watermarks VALUES(?1,?2,?3)");
+    self->mark = database_prepare(self->db, "INSERT OR REPLACE INTO marks VALUES(?1,?2,?3,?4)");
     self->trim = database_prepare(self->db, "DELETE FROM events WHERE commit_number<=?1");
     if (database_execute(self->db, inventory_schema) == 0)
         self->inventory = inventory_new(self->db);
-    if (self->event && self->watermark && self->trim && self->inventory &&
+    if (self->event && self->watermark && self->mark && self->trim && self->inventory &&
         read_incarnation(self) == 0)
         return 0;
     int error = database_errno(self->db);
@@ -98,9 +101,10 @@ void store_close_list(struct store *self)
 {
     sqlite3_finalize(self->event);
     sqlite3_finalize(self->watermark);
+    sqlite3_finalize(self->mark);
     sqlite3_finalize(self->trim);
     inventory_destroy(&self->inventory);
-    self->event = self->watermark = self->trim = NULL;
+    self->event = self->watermark = self->mark = self->trim = NULL;
     database_close(&self->db);
 }
 
@@ -140,11 +144,14 @@ uint64_t store_incarnation(const struct store *self)
 int store_watermarks(struct store *self, store_watermark_fn *fn, void *context)
 {
     sqlite3_stmt *statement =
-        database_prepare(self->db, "SELECT node,epoch,sequence FROM watermarks");
+        database_prepare(self->db, "SELECT w.node,w.epoch,w.sequence,m.mark FROM watermarks w"
+                                   " LEFT JOIN marks m ON m.node=w.node AND m.epoch=w.epoch"
+                                   " AND m.sequence=w.sequence");
     int rc = statement ? 1 : -1;
     while (rc == 1 && (rc = statement_row(statement)) == 1)
         fn(context, column_text(statement, 0), (uint64_t)sqlite3_column_int64(statement, 1),
-           (uint64_t)sqlite3_column_int64(statement, 2));
+           (uint64_t)sqlite3_column_int64(statement, 2),
+           (uint64_t)sqlite3_column_int64(statement, 3));
     sqlite3_finalize(statement);
     return rc;
 }
@@ -354,14 +361,23 @@ int store_all_deleted(struct store *self, const Postern__Event *event)
     return day ? day_all_deleted(day, &id) : -1;
 }
 
-int store_watermark(struct store *self, const char *node, uint64_t epoch, uint64_t sequence)
+static int put_place(struct store *self, sqlite3_stmt *put, const char *node, uint64_t epoch,
+                     uint64_t sequence, uint64_t mark)
 {
-    if (begin(self) < 0)
+    sqlite3_bind_text(put, 1, node, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_int64(put, 2, (int64_t)epoch);
+    sqlite3_bind_int64(put, 3, (int64_t)sequence);
+    if (put == self->mark)
+        sqlite3_bind_int64(put, 4, (int64_t)mark);
+    return statement_run(put) < 0 ? fail_list(self) : 0;
+}
+
+int store_watermark(struct store *self, const char *node, uint64_t epoch, uint64_t sequence,
+                    uint64_t mark)
+{
+    if (begin(self) < 0 || put_place(self, self->watermark, node, epoch, sequence, mark) < 0)
         return -1;
-    sqlite3_bind_text(self->watermark, 1, node, -1, SQLITE_TRANSIENT);
-    sqlite3_bind_int64(self->watermark, 2, (int64_t)epoch);
-    sqlite3_bind_int64(self->watermark, 3, (int64_t)sequence);
-    return statement_run(self->watermark) < 0 ? fail_list(self) : 0;
+    return put_place(self, self->mark, node, epoch, sequence, mark);
 }
 
 int store_commit(struct store *self)

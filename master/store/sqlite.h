@@ -14,7 +14,7 @@ enum {
 struct store {
     char folder[108];
     sqlite3 *db;
-    sqlite3_stmt *event, *watermark, *trim;
+    sqlite3_stmt *event, *watermark, *mark, *trim;
     struct inventory *inventory;
     int open;             // a transaction is, in stream.db
     int listed;           // the last event was not in the list before

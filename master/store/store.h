@@ -34,21 +34,23 @@ void store_close(struct store **self);
 uint64_t store_incarnation(const struct store *self);
 NODISCARD int store_new_incarnation(struct store *self); // committed by itself
 
-typedef void store_watermark_fn(void *context, const char *node, uint64_t epoch, uint64_t sequence);
+typedef void store_watermark_fn(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                                uint64_t mark);
 NODISCARD int store_watermarks(struct store *self, store_watermark_fn *fn, void *context);
 
 // Adds to the open transaction. Any order, any number of times. 0; or -1: the transaction must be
 // given up with store_rollback.
 NODISCARD int store_add(struct store *self, const struct store_event *event);
-// The commit number of the event added last (0: it was listed before), and what proto/public.proto tells of it (valid until
-// the next): for who publishes it once the transaction is durable.
+// The commit number of the event added last (0: it was listed before), and what proto/public.proto
+// tells of it (valid until the next): for who publishes it once the transaction is durable.
 int64_t store_last_added(const struct store *self, struct span *ret_public);
 // Within the open transaction: is the event's mail deleted for every recipient that is known? 1, 0,
 // or -1.
 NODISCARD int store_all_deleted(struct store *self, const Postern__Event *event);
-// Raises a node's watermark within the open transaction; a new epoch begins anew.
+// Raises a node's watermark within the open transaction; a new epoch begins anew. `mark` is that of
+// the outbox record which it lies in.
 NODISCARD int store_watermark(struct store *self, const char *node, uint64_t epoch,
-                              uint64_t sequence);
+                              uint64_t sequence, uint64_t mark);
 NODISCARD int store_commit(struct store *self); // durable when it returns 0
 void store_rollback(struct store *self);
 

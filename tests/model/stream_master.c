@@ -15,7 +15,8 @@ static void send_hello(struct stream_world *self, unsigned number)
                         .incarnation = master->incarnation,
                         .generation = master->generation,
                         .epoch = master->tracker.epoch,
-                        .last = master->tracker.committed};
+                        .last = master->tracker.committed,
+                        .mark = master->tracker.committed_mark};
     stream_send(self, &wire);
 }
 
@@ -64,22 +65,31 @@ static int write_frame(struct stream_world *self, struct sim_master *master,
                             .previous = tracker->next - 1,
                             .begins = tracker->next - 1 == master->base,
                             .count = frame->count,
+                            .mark = frame->mark,
                             .skip = (unsigned)skip};
     memcpy(chunk->events, frame->events, sizeof(chunk->events));
-    tracker_took(tracker, frame->first + frame->count - 1, frame->count - skip, frame->replayed);
+    tracker_took(tracker, frame->first + frame->count - 1, frame->count - skip, frame->replayed,
+                 frame->mark);
     return 0;
 }
 
-static void offer(struct stream_world *self, struct sim_master *master, struct wire *frame)
+static void offer(struct stream_world *self, unsigned number, struct wire *frame)
 {
+    struct sim_master *master = &self->masters[number];
+    const struct tracker_marks marks = {frame->first, frame->mark, frame->before};
     uint64_t skip = 0;
     int kept = 0;
-    switch (tracker_offer(&master->tracker, frame->epoch, frame->first, frame->count, &skip)) {
+    switch (
+        tracker_offer(&master->tracker, frame->epoch, frame->first, frame->count, &marks, &skip)) {
     case TRACKER_TAKE:
         (void)write_frame(self, master, frame, skip);
         break;
     case TRACKER_HOLD:
         kept = tracker_hold(&master->tracker, frame->first, frame->count, frame) == 0;
+        break;
+    case TRACKER_FORK:
+        if (tracker_forked(&master->tracker) == 0)
+            send_hello(self, number);
         break;
     case TRACKER_DROP:
         break;
@@ -97,9 +107,9 @@ static void on_publication(struct stream_world *self, unsigned number, const str
     *frame = *wire;
     if (wire->replayed)
         tracker_replay_came(&master->tracker, self->now_ms);
-    offer(self, master, frame);
+    offer(self, number, frame);
     while ((frame = tracker_unhold(&master->tracker)))
-        offer(self, master, frame);
+        offer(self, number, frame);
     ask_replay(self, number);
 }
 
@@ -179,6 +189,8 @@ static void add_row(struct stream_world *self, unsigned number, uint64_t epoch, 
     struct sim_master *master = &self->masters[number];
     for (size_t i = 0; i < master->row_count; i++)
         if (master->rows[i].epoch == epoch && master->rows[i].sequence == sequence) {
+            if (master->rows[i].event != event && (from_peer || master->rows[i].from_peer))
+                continue; // a fork that each master knew one side of: both are kept
             if (master->rows[i].event != event)
                 stream_broken(self, "master %c has two events at epoch %llu sequence %llu",
                               'A' + (int)number, (unsigned long long)epoch,
@@ -213,6 +225,7 @@ static int store_chunk(struct stream_world *self, unsigned number, const struct 
         add_row(self, number, chunk->epoch, chunk->first + i, chunk->events[i], 0);
     master->epoch = chunk->epoch;
     master->watermark = end - 1;
+    master->mark = chunk->mark;
     return 0;
 }
 
@@ -236,7 +249,7 @@ void stream_master_commit(struct stream_world *self, unsigned number)
     if (failed || out_of_turn)
         tracker_failed(&master->tracker);
     if (wrote && !out_of_turn) {
-        tracker_committed(&master->tracker, master->epoch, master->watermark);
+        tracker_committed(&master->tracker, master->epoch, master->watermark, master->mark);
         if (tracker_pays_hello(&master->tracker))
             send_hello(self, number);
         if (master->epoch == master->tracker.epoch)
@@ -265,7 +278,7 @@ void stream_master_start(struct stream_world *self, unsigned number)
 {
     struct sim_master *master = &self->masters[number];
     memset(&master->tracker, 0, sizeof(master->tracker));
-    tracker_restore(&master->tracker, master->epoch, master->watermark);
+    tracker_restore(&master->tracker, master->epoch, master->watermark, master->mark);
     master->base = master->watermark;
     master->up = 1;
     stream_say(self, "master %c starts: epoch %llu, watermark %llu", 'A' + (int)number,
@@ -283,6 +296,7 @@ void stream_master_roll_back(struct stream_world *self, unsigned number, int to_
     memcpy(master->rows, master->backup, sizeof(master->rows));
     master->epoch = to_nothing ? 0 : master->backup_epoch;
     master->watermark = to_nothing ? 0 : master->backup_watermark;
+    master->mark = to_nothing ? 0 : master->backup_mark;
     if (to_nothing && stream_with(self, STREAM_RULE_INCARNATION))
         master->incarnation = stream_random(self, UINT32_MAX) + 1; // a backup has the old one
     master->generation++;

@@ -72,6 +72,8 @@ void stream_node_append(struct stream_world *self)
     *record = (struct outbox_record){.epoch = node->producer.epoch,
                                      .first = node->producer.last + 1,
                                      .count = node->writing.count,
+                                     .mark = stream_random(self, UINT32_MAX) + 1,
+                                     .before = node->producer.mark,
                                      .time = self->now_ms};
     memcpy(record->events, node->writing.events, sizeof(record->events));
     for (unsigned stage = 0; stage < STAGES; stage++)
@@ -96,6 +98,15 @@ static struct outbox_record *put_on_disk(struct stream_world *self)
     return record;
 }
 
+static void mark(const struct stream_world *self, struct wire *wire,
+                 const struct outbox_record *record)
+{
+    if (!stream_with(self, STREAM_RULE_MARKS))
+        return;
+    wire->mark = record->mark;
+    wire->before = record->before;
+}
+
 static void publish(struct stream_world *self, const struct outbox_record *record)
 {
     for (unsigned master = 0; master < MASTERS; master++) {
@@ -105,6 +116,7 @@ static void publish(struct stream_world *self, const struct outbox_record *recor
                             .first = record->first,
                             .count = record->count};
         memcpy(wire.events, record->events, sizeof(wire.events));
+        mark(self, &wire, record);
         if (stream_random(self, 4) != 0 || self->healing) // a quarter is dropped
             stream_send(self, &wire);
     }
@@ -125,7 +137,7 @@ static void record_durable(struct stream_world *self, const struct outbox_record
     struct sim_node *node = &self->node;
     for (size_t i = 0; i < node->disk_count; i++)
         node->disk[i].released |= node->disk[i].ghost; // void from now on
-    producer_durable(&node->producer, record->count, (uint32_t)(record->time / 1000),
+    producer_durable(&node->producer, record->count, (uint32_t)(record->time / 1000), record->mark,
                      (struct position){record->segment, record->id, record->count});
     for (unsigned stage = 0; stage < STAGES; stage++) {
         if (!node->writing.cursor[stage])
@@ -222,9 +234,22 @@ static void replay(struct stream_world *self, const struct wire *request)
                             .first = on_disk->first,
                             .count = on_disk->count};
         memcpy(wire.events, on_disk->events, sizeof(wire.events));
+        mark(self, &wire, on_disk);
         stream_send(self, &wire);
         self->replays++;
     }
+}
+
+// What a worker that was put back has numbered since is cut, with an alarm, as its epoch ends.
+static void excuse_voided(struct stream_world *self)
+{
+    const struct sim_node *node = &self->node;
+    for (size_t i = 0; i < node->disk_count; i++)
+        for (unsigned j = 0; j < node->disk[i].count; j++) {
+            uint16_t event = node->disk[i].events[j];
+            if (!self->masters[0].had[event] || !self->masters[1].had[event])
+                self->excused[event] = 1;
+        }
 }
 
 static void master_said(struct stream_world *self, const struct wire *wire)
@@ -238,11 +263,12 @@ static void master_said(struct stream_world *self, const struct wire *wire)
             for (size_t i = 0; i < master->row_count; i++)
                 master->had[event] |= master->rows[i].event == event;
         }
-    if (producer_hello(&node->producer, wire->master, wire->incarnation, wire->epoch, wire->last) ==
-        PRODUCER_AGREED)
+    if (producer_hello(&node->producer, wire->master, wire->incarnation, wire->epoch, wire->last,
+                       wire->mark) == PRODUCER_AGREED)
         return;
     if (!stream_with(self, STREAM_RULE_EPOCH))
         return;
+    excuse_voided(self);
     node->is_writing = 0; // the real one waits for it; what is numbered anew is taken again
     for (unsigned stage = 0; stage < STAGES; stage++) {
         set_cursor(&node->accepted, stage, cursor_of(&node->committed, stage));
@@ -370,6 +396,8 @@ void stream_node_roll_back(struct stream_world *self)
         }
     memcpy(node->disk, node->backup, sizeof(node->disk));
     node->disk_count = node->backup_count;
+    for (size_t i = 0; i < node->disk_count; i++)
+        node->disk[i].ghost = 0; // it is there now
     memcpy(node->apart, cursor, sizeof(node->apart));
 }
 
@@ -381,7 +409,8 @@ static void read_disk(struct stream_world *self)
         const struct producer_record found = {record->first,
                                               {record->segment, record->id, record->count},
                                               record->count,
-                                              (uint32_t)(record->time / 1000)};
+                                              (uint32_t)(record->time / 1000),
+                                              record->mark};
         record->released = producer_found(&node->producer, record->epoch, &found) < 0;
         for (unsigned stage = 0; stage < STAGES; stage++)
             if (record->cursor[stage])

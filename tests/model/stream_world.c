@@ -7,10 +7,20 @@
 #include <string.h>
 
 const char *const stream_rule_names[STREAM_RULES] = {
-    "ack-after-commit",    "trim-on-all-acks", "publish-after-durable", "last-told",
-    "keep-what-lacks",     "masters-compare",  "incarnation",           "epoch",
-    "tell-durable-epochs", "owed-hello",       "greeted-before-trim",   "cursors-with-events",
+    "ack-after-commit",
+    "trim-on-all-acks",
+    "publish-after-durable",
+    "last-told",
+    "keep-what-lacks",
+    "masters-compare",
+    "incarnation",
+    "epoch",
+    "tell-durable-epochs",
+    "owed-hello",
+    "greeted-before-trim",
+    "cursors-with-events",
     "follows-on",
+    "marks",
 };
 
 enum { STEPS_LEAST = 150, STEPS_SPREAD = 350, HEAL_ROUNDS = 200, STEP_MS = 200, HEAL_MS = 1000 };
@@ -140,12 +150,6 @@ static void new_event(struct stream_world *self)
     self->stage_of[event] = (unsigned char)stage;
 }
 
-// Found out at the first contact: until then a worker that was rolled back numbers nothing.
-static int may_take(const struct stream_world *self)
-{
-    return !self->rolled_back || self->node.greeted == (1u << MASTERS) - 1;
-}
-
 static void node_works(struct stream_world *self)
 {
     if (!self->node.up)
@@ -153,8 +157,7 @@ static void node_works(struct stream_world *self)
     switch (stream_random(self, 6)) {
     case 0:
     case 1:
-        if (may_take(self))
-            stream_node_take(self, (unsigned)stream_random(self, STAGES));
+        stream_node_take(self, (unsigned)stream_random(self, STAGES));
         break;
     case 2:
         stream_node_append(self);
@@ -209,6 +212,7 @@ static void back_up(struct stream_world *self)
     master->backup_count = master->row_count;
     master->backup_epoch = master->epoch;
     master->backup_watermark = master->watermark;
+    master->backup_mark = master->mark;
 }
 
 static void disaster(struct stream_world *self)
@@ -308,7 +312,7 @@ static void heal(struct stream_world *self)
         stream_node_start(self);
     for (unsigned round = 0; round < HEAL_ROUNDS && !self->broken[0]; round++) {
         self->now_ms += HEAL_MS;
-        for (unsigned stage = 0; stage < STAGES && may_take(self); stage++)
+        for (unsigned stage = 0; stage < STAGES; stage++)
             stream_node_take(self, stage);
         stream_node_append(self);
         stream_node_sync(self);

@@ -34,6 +34,7 @@ enum stream_rule {
     STREAM_RULE_GREETED,    // what a restart remembers of a master does not trim before its hello
     STREAM_RULE_CURSORS,    // the cursors stand in the record of the events
     STREAM_RULE_FOLLOWS_ON, // node takes no records that do not follow on what it has
+    STREAM_RULE_MARKS, // numbers used anew are told from the first ones by their records' marks
     STREAM_RULES
 };
 
@@ -55,6 +56,7 @@ struct wire {
     int replayed;
     uint64_t incarnation, epoch, first, last; // first, last: also from, to and upto
     uint64_t ack_incarnation, ack_epoch, ack_upto;
+    uint64_t mark, before;
     unsigned count;
     unsigned generation; // of a master: how often it was rolled back
     uint16_t events[BATCH_MOST];
@@ -70,7 +72,7 @@ struct stage_journal {
 struct outbox_record {
     uint32_t id;
     int ghost; // its sync failed: a crash may call it back until a later one is durable
-    uint64_t epoch, first;
+    uint64_t epoch, first, mark, before;
     unsigned count;
     uint16_t events[BATCH_MOST];
     uint32_t cursor[STAGES];
@@ -112,7 +114,7 @@ struct row {
 };
 
 struct chunk { // with the store's writer
-    uint64_t epoch, first, previous;
+    uint64_t epoch, first, previous, mark;
     int begins;
     unsigned count, skip;
     uint16_t events[BATCH_MOST];
@@ -130,11 +132,11 @@ struct sim_master {
     unsigned char had[EVENTS_MOST + 1]; // durable here, as far as node can know
     struct row rows[ROWS_MOST];         // durable, as is what follows
     size_t row_count;
-    uint64_t epoch, watermark;
+    uint64_t epoch, watermark, mark;
     int link;
     struct row backup[ROWS_MOST];
     size_t backup_count;
-    uint64_t backup_epoch, backup_watermark;
+    uint64_t backup_epoch, backup_watermark, backup_mark;
 };
 
 struct stream_world {

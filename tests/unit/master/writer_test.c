@@ -16,9 +16,11 @@ struct world {
     uint64_t events_when_run; // of the store, as a job saw it
 };
 
-static void on_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void on_committed(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                         uint64_t mark)
 {
     struct world *self = context;
+    (void)mark;
     assert_string_equal(node, "worker-1");
     assert_true(epoch == 1 || sequence == 0);
     self->failures += sequence == 0;

@@ -21,10 +21,10 @@ static void make(struct producer *self)
     producer_add_master(self, "key of a");
     producer_add_master(self, "key of b");
     producer_begin(self, EPOCH);
-    producer_hello(self, A, 1, 0, 0);
-    producer_hello(self, B, 2, 0, 0);
+    producer_hello(self, A, 1, 0, 0, 0);
+    producer_hello(self, B, 2, 0, 0, 0);
     for (uint32_t i = 0; i < 5; i++)
-        producer_durable(self, 10, 1000 + i, at(i)); // 1..10, 11..20, ... 41..50
+        producer_durable(self, 10, 1000 + i, 500 + i, at(i)); // 1..10, 11..20, ... 41..50
 }
 
 static void a_record_goes_when_every_master_has_it(void **state)
@@ -89,7 +89,7 @@ static void a_master_that_lost_its_store_voids_what_it_had_acknowledged(void **s
     make(&producer);
     producer_acknowledge(&producer, A, 1, EPOCH, 50);
     producer_acknowledge(&producer, B, 2, EPOCH, 50);
-    assert_int_equal(producer_hello(&producer, B, 3, EPOCH, 5), PRODUCER_AGREED);
+    assert_int_equal(producer_hello(&producer, B, 3, EPOCH, 5, 0), PRODUCER_AGREED);
     assert_false(producer_trim(&producer, &gone));
     producer_acknowledge(&producer, B, 2, EPOCH, 50); // a late one
     assert_false(producer_trim(&producer, &gone));
@@ -104,20 +104,43 @@ static void a_master_ahead_of_us_means_a_new_epoch(void **state)
     struct producer producer;
     struct position gone;
     make(&producer);
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 50), PRODUCER_AGREED);
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH + 1, 90),
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 50, 504), PRODUCER_AGREED);
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH + 1, 90, 9),
                      PRODUCER_AGREED); // another epoch says nothing
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 51), PRODUCER_BEHIND);
+    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 51, 504), PRODUCER_BEHIND);
     producer_begin(&producer, 88);
     assert_int_equal(producer_first_kept(&producer), 1);
     assert_int_equal(producer_acknowledged(&producer), 0);
-    producer_durable(&producer, 1, 2000, at(9));
+    producer_durable(&producer, 1, 2000, 509, at(9));
     assert_int_equal(producer.last, 1);
     int trimmed = 0;
     while (producer_trim(&producer, &gone))
         trimmed++;
     assert_int_equal(trimmed, 5); // all of the old epoch
     assert_int_equal(producer_first_kept(&producer), 1);
+    producer_free(&producer);
+}
+
+// Its disk was put back and its numbers were used anew: it is not behind, but they mean others.
+static void a_master_with_other_events_under_our_numbers_means_a_new_epoch(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t watermark, mark;
+        enum producer_hello said;
+    } hellos[] = {
+        {50, 504, PRODUCER_AGREED}, {20, 501, PRODUCER_AGREED}, {15, 501, PRODUCER_AGREED},
+        {15, 0, PRODUCER_AGREED},   {0, 77, PRODUCER_AGREED},   {50, 503, PRODUCER_BEHIND},
+        {15, 500, PRODUCER_BEHIND}, {1, 77, PRODUCER_BEHIND},
+    };
+    struct producer producer;
+    make(&producer);
+    for (size_t i = 0; i < ARRAY_LENGTH(hellos); i++)
+        assert_int_equal(
+            producer_hello(&producer, A, 1, EPOCH, hellos[i].watermark, hellos[i].mark),
+            hellos[i].said);
+    producer_durable(&producer, 0, 2000, 600, at(5)); // no event, only cursors
+    assert_true(producer.mark == 504);
     producer_free(&producer);
 }
 
@@ -148,9 +171,9 @@ static void a_restart_finds_its_place_and_drops_what_was_appended_twice(void **s
         struct producer_record record;
         int kept;
     } found[] = {
-        {11, {5, {1, 0, 1}, 5, 0}, 0},    {11, {10, {1, 1, 1}, 5, 0}, 0},
-        {11, {10, {1, 2, 1}, 5, 0}, -1},  {EPOCH, {1, {1, 3, 1}, 3, 0}, 0},
-        {EPOCH, {4, {1, 4, 1}, 2, 0}, 0},
+        {11, {5, {1, 0, 1}, 5, 0, 7}, 0},    {11, {10, {1, 1, 1}, 5, 0, 7}, 0},
+        {11, {10, {1, 2, 1}, 5, 0, 7}, -1},  {EPOCH, {1, {1, 3, 1}, 3, 0, 7}, 0},
+        {EPOCH, {4, {1, 4, 1}, 2, 0, 7}, 0},
     };
     struct producer producer;
     producer_init(&producer);
@@ -166,7 +189,7 @@ static void a_restart_finds_its_place_and_drops_what_was_appended_twice(void **s
     assert_int_equal(producer.last, 5);
     assert_int_equal(producer.masters[0].upto, 3);         // to be told to the master
     assert_int_equal(producer_acknowledged(&producer), 0); // which may be another by now
-    producer_hello(&producer, 0, 4, EPOCH, 3);
+    producer_hello(&producer, 0, 4, EPOCH, 3, 0);
     assert_int_equal(producer_acknowledged(&producer), 3);
     struct position gone;
     int trimmed = 0;
@@ -185,9 +208,9 @@ static void many_records_are_kept_and_trimmed_in_order(void **state)
     producer_init(&producer);
     producer_add_master(&producer, "key of a");
     producer_begin(&producer, EPOCH);
-    producer_hello(&producer, A, 1, 0, 0);
+    producer_hello(&producer, A, 1, 0, 0, 0);
     for (uint32_t i = 0; i < 10000; i++) {
-        producer_durable(&producer, 1, i, at(i));
+        producer_durable(&producer, 1, i, 500 + i, at(i));
         if (i % 3 == 0)
             producer_acknowledge(&producer, A, 1, EPOCH, i / 2);
         while (producer_trim(&producer, &gone))
@@ -205,6 +228,7 @@ int main(void)
         cmocka_unit_test(acknowledgements_of_another_incarnation_or_epoch_are_void),
         cmocka_unit_test(a_master_that_lost_its_store_voids_what_it_had_acknowledged),
         cmocka_unit_test(a_master_ahead_of_us_means_a_new_epoch),
+        cmocka_unit_test(a_master_with_other_events_under_our_numbers_means_a_new_epoch),
         cmocka_unit_test(a_replay_starts_in_the_record_that_holds_the_sequence),
         cmocka_unit_test(a_restart_finds_its_place_and_drops_what_was_appended_twice),
         cmocka_unit_test(many_records_are_kept_and_trimmed_in_order),

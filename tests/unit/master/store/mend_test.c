@@ -40,7 +40,7 @@ static void fill(struct world *self, int count)
         struct fact fact = one_mail();
         world_add(self, &fact);
     }
-    assert_int_equal(store_watermark(self->store, "worker-1", 1, self->sequence), 0);
+    assert_int_equal(store_watermark(self->store, "worker-1", 1, self->sequence, 33), 0);
     assert_int_equal(store_commit(self->store), 0);
 }
 
@@ -59,11 +59,13 @@ static int add_fails(struct world *self, const struct fact *fact)
     return rc;
 }
 
-static void count_watermark(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void count_watermark(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                            uint64_t mark)
 {
     (void)node;
     (void)epoch;
     (void)sequence;
+    (void)mark;
     ++*(int *)context;
 }
 

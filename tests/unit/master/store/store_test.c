@@ -105,7 +105,7 @@ static void test_what_was_not_committed_is_not_there(void **state)
                         .address = "bert@example.org",
                         .time_ms = NOON};
     world_add(self, &fact);
-    assert_int_equal(store_watermark(self->store, "worker-1", 1, 1), 0);
+    assert_int_equal(store_watermark(self->store, "worker-1", 1, 1, 33), 0);
     store_rollback(self->store);
     assert_null(one_message(self, &fact.id));
     world_add(self, &fact);
@@ -123,11 +123,13 @@ struct mark {
     int count;
 };
 
-static void see_mark(void *context, const char *node, uint64_t epoch, uint64_t sequence)
+static void see_mark(void *context, const char *node, uint64_t epoch, uint64_t sequence,
+                     uint64_t mark)
 {
-    struct mark *mark = context;
+    struct mark *seen = context;
     assert_string_equal(node, "worker-1");
-    *mark = (struct mark){epoch, sequence, mark->count + 1};
+    assert_true(mark == 33);
+    *seen = (struct mark){epoch, sequence, seen->count + 1};
 }
 
 static void test_watermarks_and_incarnation_survive(void **state)
@@ -135,8 +137,8 @@ static void test_watermarks_and_incarnation_survive(void **state)
     struct world *self = *state;
     uint64_t incarnation = store_incarnation(self->store);
     struct mark mark = {0};
-    assert_int_equal(store_watermark(self->store, "worker-1", UINT64_MAX, 7), 0);
-    assert_int_equal(store_watermark(self->store, "worker-1", UINT64_MAX, 9), 0);
+    assert_int_equal(store_watermark(self->store, "worker-1", UINT64_MAX, 7, 33), 0);
+    assert_int_equal(store_watermark(self->store, "worker-1", UINT64_MAX, 9, 33), 0);
     assert_int_equal(store_commit(self->store), 0);
     world_reopen(self);
     assert_int_equal(store_watermarks(self->store, see_mark, &mark), 0);
