@@ -8,13 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from tests.lib import daemons
 from tests.lib.faults import kill_pid
 from tests.lib.gateway import BUILD, CommandFailed
 from tests.lib.inbox import Inbox
-from tests.lib.proxy import Proxy
+from tests.lib.proxy import Way
 from tests.lib.smtp import Dialogue
 from tests.lib.waiting import eventually, free_ports
 
@@ -64,7 +65,7 @@ class Master(Process):
     def __init__(self, cluster, name):
         super().__init__(cluster, name, "postern-master")
         self.peer = None        # the other master
-        self.peer_proxy = None  # on the way to it
+        self.peer_way = None    # the way to it
         ports = free_ports(5)
         self.ports = dict(zip((*DOORS, "public"), ports))
         self.metrics_port = ports[4]
@@ -75,7 +76,7 @@ class Master(Process):
                  "bind"]
         lines += [f"    {door} = tcp://127.0.0.1:{port}" for door, port in self.ports.items()]
         if self.peer:
-            control = f"tcp://127.0.0.1:{self.peer_proxy.ports['control']}"
+            control = f"tcp://127.0.0.1:{self.peer_way.ports['control']}"
             lines += ["master", f"    name = {self.peer.name}", f"    control = {control}",
                       f"    publish = {control}", f"    events = {control}", f'    key = "{self.peer.key}"']
         return lines
@@ -122,7 +123,7 @@ class Worker(Process):
     def __init__(self, cluster, name):
         super().__init__(cluster, name, "postern-node")
         self.port, self.metrics_port = free_ports(2)
-        self.proxies = {}  # master's name -> the proxy on the way there
+        self.ways = {}  # master's name -> the way there
 
     def conf(self):
         lines = [f"name = {self.name}", "site = here", "role = worker", f"state = {self.home}/state",
@@ -130,7 +131,7 @@ class Worker(Process):
                  "hostname = mx.test.example", f"metrics = 127.0.0.1:{self.metrics_port}"]
         for master in self.cluster.masters:
             lines += ["master", f"    name = {master.name}"]
-            lines += [f"    {door} = tcp://127.0.0.1:{self.proxies[master.name].ports[door]}" for door in DOORS]
+            lines += [f"    {door} = tcp://127.0.0.1:{self.ways[master.name].ports[door]}" for door in DOORS]
             lines.append(f'    key = "{master.key}"')
         return lines
 
@@ -142,6 +143,28 @@ class Worker(Process):
                 return session.command("RCPT TO:<postmaster@example.org>") == 250
         except OSError:
             return False
+
+    def outbox(self):
+        return self.home / "state/node/0/journal"
+
+    def lose_disk(self):
+        """A new machine with the old key and name."""
+        shutil.rmtree(self.home / "state")
+        (self.home / "state").mkdir(mode=0o700)
+
+    def resident_mib(self):
+        """Of the node process."""
+        fields = Path(f"/proc/{self.child.pid}/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 1048576
+
+    def numbered(self):
+        """The last sequence of its outbox; -1 while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return -1
+        return next(int(line.split()[-1]) for line in lines if line.startswith("postern_outbox_events"))
 
     def stop_all(self):
         """SIGKILL to node and stages, as a power button would."""
@@ -167,7 +190,7 @@ class Cluster:
             "stages": {"ingress": 1, "analyzer": 1, "delivery": 1},
         }
         self.documents.update(documents or {})
-        self.proxies = []
+        self.ways = []
 
     # --- life ------------------------------------------------------------------------------
     def start(self):
@@ -190,15 +213,15 @@ class Cluster:
     def connect(self):
         for worker in self.workers:
             for master in self.masters:
-                worker.proxies[master.name] = self.proxy({door: ("127.0.0.1", master.ports[door]) for door in DOORS})
+                worker.ways[master.name] = self.way({door: ("127.0.0.1", master.ports[door]) for door in DOORS})
         if len(self.masters) == 2:
             for master, peer in (self.masters, reversed(self.masters)):
                 master.peer = peer
-                master.peer_proxy = self.proxy({"control": ("127.0.0.1", peer.ports["control"])})
+                master.peer_way = self.way({"control": ("127.0.0.1", peer.ports["control"])})
 
-    def proxy(self, targets):
-        self.proxies.append(Proxy(targets))
-        return self.proxies[-1]
+    def way(self, targets):
+        self.ways.append(Way(targets))
+        return self.ways[-1]
 
     def enrol(self, master):
         socket = ("--socket", str(master.home / "run/api.sock"))
@@ -242,8 +265,8 @@ class Cluster:
             for pid, _, _ in list(daemons.processes_of(self.home)):
                 kill_pid(pid, number)
             self.reap(seconds)
-        for proxy in self.proxies:
-            proxy.stop()
+        for way in self.ways:
+            way.stop()
         self.inbox.stop()
         if keep_folder:
             print(f"kept for looking into it: {self.home}")

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A TCP proxy that does to connections what networks do: the faults of tests between nodes.
 
-One `Proxy` stands for one way between two machines, with as many ports as they use; a fault meets all
-of them. The side that connects is the client, so "up" is from the client to the server.
+The side that connects is the client, so "up" is from the client to the server.
 """
 
 import socket
@@ -18,7 +17,7 @@ class Connection:
 
     def __init__(self, proxy, client, server):
         self.proxy, self.ends = proxy, {UP: (client, server), DOWN: (server, client)}
-        self.over = threading.Event()
+        self.over, self.left = threading.Event(), threading.Event()
         for direction in (UP, DOWN):
             threading.Thread(target=self.carry, args=(direction,), daemon=True).start()
 
@@ -36,42 +35,51 @@ class Connection:
             pass
         self.end()
 
+    def abandon(self):
+        """Ends towards the client only."""
+        self.left.set()
+        self.over.set()
+        self.close(self.ends[UP][0], False)
+
     def end(self, abruptly=False):
         self.over.set()
-        for end in self.ends[UP]:
-            if abruptly:  # RST in place of FIN
-                try:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                except OSError:
-                    pass
+        for end in self.ends[UP][:1] if self.left.is_set() else self.ends[UP]:
+            self.close(end, abruptly)
+
+    @staticmethod
+    def close(end, abruptly):
+        if abruptly:  # RST in place of FIN
             try:
-                end.shutdown(socket.SHUT_RDWR) if not abruptly else None
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             except OSError:
                 pass
-            end.close()
+        else:
+            try:
+                end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it
+            except OSError:
+                pass
+        end.close()
 
 
 class Proxy:
-    def __init__(self, targets):
-        """`targets`: {name: (host, port)}; `ports` tells where each is to be reached."""
+    def __init__(self, target):
+        """`target`: (host, port), to be reached by `port` here."""
         self.lock = threading.Lock()
-        self.connections, self.listeners, self.ports = [], [], {}
+        self.connections, self.held = [], []
         self.refusing = False
         self.closed = {UP: False, DOWN: False}
         self.delay = 0.0        # seconds before what comes is passed on
         self.slice = 0          # bytes in one send, 0: as they come
         self.rate = 0           # bytes per second, 0: any
         self.stopping = threading.Event()
-        for name, target in targets.items():
-            listener = socket.create_server(("127.0.0.1", 0))
-            self.listeners.append(listener)
-            self.ports[name] = listener.getsockname()[1]
-            threading.Thread(target=self.accept, args=(listener, target), daemon=True).start()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, args=(target,), daemon=True).start()
 
-    def accept(self, listener, target):
+    def accept(self, target):
         while not self.stopping.is_set():
             try:
-                client, _ = listener.accept()
+                client, _ = self.listener.accept()
             except OSError:
                 return
             if self.refusing:
@@ -126,14 +134,13 @@ class Proxy:
     def half_open(self):
         """The clients' ends are gone, the servers hear nothing of it; new connections may come up."""
         for one in self.all():
-            one.ends[UP] = (one.ends[UP][0], None)
-            held = one.ends[DOWN][0]
-            one.over.set()
-            try:
-                one.ends[UP][0].shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            self.listeners.append(held)  # open until the end
+            one.abandon()
+            self.held.append(one.ends[DOWN][0])  # open until the end
+
+    def set(self, **values):
+        """delay, slice, rate: see __init__."""
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def mend(self):
         """As new. What was held back goes on its way, as after retransmissions."""
@@ -145,5 +152,38 @@ class Proxy:
         self.stopping.set()
         for one in self.all():
             one.end()
-        for listener in self.listeners:
-            listener.close()
+        for end in (self.listener, *self.held):
+            end.close()
+
+
+class Way:
+    """All that two machines say to each other: a proxy for each door, one fault for all of them."""
+
+    def __init__(self, targets):
+        self.doors = {name: Proxy(target) for name, target in targets.items()}
+        self.ports = {name: proxy.port for name, proxy in self.doors.items()}
+
+    def each(self, verb, *arguments, **values):
+        for proxy in self.doors.values():
+            getattr(proxy, verb)(*arguments, **values)
+
+    def cut(self):
+        self.each("cut")
+
+    def black_hole(self, *directions):
+        self.each("black_hole", *directions)
+
+    def reset(self):
+        self.each("reset")
+
+    def half_open(self):
+        self.each("half_open")
+
+    def set(self, **values):
+        self.each("set", **values)
+
+    def mend(self):
+        self.each("mend")
+
+    def stop(self):
+        self.each("stop")
