@@ -17,7 +17,8 @@ enum {
     CONNECT_MS = 1000,        // connection, handshake, AUTH and ROLE
     QUESTIONS_MOST = 1000,    // asked and not yet answered
     UNSENT_MOST = 256 * 1024, // bytes that Redis does not take
-    LATE_MOST = 3,            // late answers in a row that open the breaker
+    LATE_MOST = 3,            // late answers that open the breaker when they come within
+    LATE_WINDOW_MS = 10000,   // (in a row would not do: a way that stalls lets some through)
     FAILURES_MOST = 3,        // in a row, up to which it is tried again soon
     PAUSE_SOON_MS = 100,
     PAUSE_MS = 5000,
@@ -51,7 +52,9 @@ struct redis {
     struct timer *timer; // end of the pause, of the connecting, or of the next question's patience
     int64_t timer_at_ms;
     struct redis_question *first, **last;
-    unsigned questions, late;
+    unsigned questions;
+    int64_t late_at_ms[LATE_MOST]; // the last late ones, 0: none yet
+    unsigned lates;
     unsigned failures; // in a row
     int64_t round_trip_us;
 };
@@ -174,27 +177,33 @@ static int is_unfit(const struct redisReply *reply)
 static void close_breaker(struct redis *self)
 {
     self->phase = PHASE_READY;
-    self->late = 0;
     self->timer_at_ms = 0;
     timer_stop(self->timer);
     log_info("redis.answers", "address=%s", self->to.text);
+}
+
+static int is_too_late(const struct redis *self, int64_t now_ms)
+{
+    int64_t oldest_ms = self->late_at_ms[self->lates % LATE_MOST];
+    return oldest_ms && now_ms - oldest_ms < LATE_WINDOW_MS;
 }
 
 // Tells those whose patience ended; arms the timer for the next.
 static void check_patience(struct redis *self)
 {
     int64_t now = loop_now_ms(self->loop), next = 0;
+    unsigned before = self->lates;
     for (struct redis_question *question = self->first; question; question = question->next) {
         if (!question->late && question->late_ms <= now) {
             question->late = 1;
-            self->late++;
+            self->late_at_ms[self->lates++ % LATE_MOST] = now;
             answer(question, NULL);
         }
         if (!question->late && (!next || question->late_ms < next))
             next = question->late_ms;
     }
     self->timer_at_ms = 0;
-    if (self->late >= LATE_MOST) {
+    if (self->lates != before && is_too_late(self, now)) {
         self->failures = FAILURES_MOST; // each of them is one
         open_breaker(self, "answers come late");
     } else if (next) {
@@ -239,7 +248,6 @@ static void note_answer(struct redis *self, const struct redis_question *questio
     int64_t took_us = clock_monotonic_us() - question->asked_us;
     if (question->late)
         return;
-    self->late = 0;
     if (self->phase == PHASE_READY)
         self->failures = 0;
     self->round_trip_us = self->round_trip_us
@@ -317,6 +325,8 @@ static void on_primary(void *context, const struct endpoint *primary)
     if (!same && self->to.size)
         log_info("redis.moved", "from=%s to=%s", self->to.text, primary->text);
     cut(self);
+    if (!same)
+        memset(self->late_at_ms, 0, sizeof(self->late_at_ms)); // that was another server
     self->to = *primary;
     answer_nobody(self);
     start_connecting(self);

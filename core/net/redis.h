@@ -5,7 +5,7 @@
 // or not at all. It is only for state that may be lost (DESIGN 8): whoever asks has an answer of
 // his own for when Redis has none.
 //
-// Breaker: while Redis fails (no connection, three late answers in a row, a replica or a loading
+// Breaker: while Redis fails (no connection, three late answers within 10 s, a replica or a loading
 // server instead of a primary) redis_ask says no at once; after a pause one connection that asks
 // for the server's ROLE finds out whether it is back. The first failures cost a short pause, from
 // the third in a row on it is 5 s, or until a Sentinel names another primary.

@@ -12,9 +12,10 @@ import time
 import pytest
 
 from tests.conformance.alone import Ingress
+from tests.lib.proxy import Proxy
 from tests.lib.redis import Cluster
 from tests.lib.smtp import Dialogue
-from tests.lib.waiting import eventually
+from tests.lib.waiting import Late, eventually
 
 CLIENT = "127.0.0.9"  # not among the unlimited
 DELAY_S = 1
@@ -114,7 +115,7 @@ def under_load(ingress, name, fault, seconds):
     assert max(load.took_ms) < 1000
 
 
-def shares(one, other, name, seconds=20):
+def shares(one, other, name, seconds=60):
     """A triple that `one` has seen passes at `other`: both ask the same Redis."""
     def passes():
         passes.tries += 1
@@ -123,7 +124,13 @@ def shares(one, other, name, seconds=20):
         time.sleep(DELAY_S + 0.1)
         return triple_code(other, triple) == 250
     passes.tries = 0
-    eventually(passes, seconds, "both ingresses to share one Redis", pause=0)
+    try:
+        eventually(passes, seconds, "both ingresses to share one Redis", pause=0)
+    except Late:
+        for ingress in (one, other):
+            print("== ingress", *[line for line in ingress.log().splitlines() if "redis." in line or "sentinel." in line],
+                  sep="\n")
+        raise
 
 
 # --- faults under load
@@ -180,6 +187,27 @@ def test_mail_goes_on_at_its_pace_and_redis_is_found_again(redis, fault, seconds
         other.logged("redis.answers")
         under_load(one, f"load-{fault.__name__}", lambda: fault(redis), seconds)
         shares(one, other, fault.__name__)
+
+
+def test_a_network_that_stalls_half_of_the_time_slows_no_mail(redis):
+    proxy, over = Proxy({"redis": ("127.0.0.1", redis.primary().port)}), threading.Event()
+    def stall():
+        while not over.wait(0.3):
+            proxy.black_hole()
+            over.wait(0.3)
+            proxy.mend()
+    thread = threading.Thread(target=stall)
+    try:
+        with Ingress(documents({"address": f"127.0.0.1:{proxy.ports['redis']}"})) as ingress:
+            ingress.logged("redis.answers")
+            under_load(ingress, "load-stall", thread.start, 4)
+            over.set()
+            eventually(lambda: ingress.log().rfind("redis.answers") > ingress.log().rfind("redis.away"), 15,
+                       "Redis to be asked again")
+    finally:
+        over.set()
+        thread.join()
+        proxy.stop()
 
 
 def test_a_fail_over_is_followed_when_a_sentinel_tells_of_it(redis):
