@@ -1,36 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/cli.h"
 #include "cli/output.h"
-#include "core/base/buffer.h"
 #include "core/bus/keys.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-// The address as seen from elsewhere: the bound one says "*" for this machine.
-static void public_address(const char *endpoint, struct buffer *ret)
-{
-    static const char any[] = "tcp://*:";
-    char host[256] = "localhost";
-    if (strncmp(endpoint, any, strlen(any)) == 0) {
-        (void)!gethostname(host, sizeof(host) - 1);
-        buffer_printf(ret, "tcp://%s:%s", host, endpoint + strlen(any));
-    } else {
-        buffer_add_text(ret, endpoint);
-    }
-    buffer_add(ret, "", 1);
-}
-
 static void print_created(const struct cli *self, const json_t *status, const char *name,
                           const char *file)
 {
     const json_t *public = json_object_get(status, "public");
-    struct buffer address;
-    buffer_init(&address);
-    public_address(text_of(public, "endpoint"), &address);
+    const char *address = text_of(public, "address");
     if (self->json) {
-        json_t *value = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "address", address.data,
+        json_t *value = json_pack("{s:s, s:s, s:s, s:s}", "name", name, "address", address,
                                   "server_key", text_of(public, "key"), "key_file", file);
         print_json(value);
         json_decref(value);
@@ -38,9 +21,8 @@ static void print_created(const struct cli *self, const json_t *status, const ch
         printf(
             "%s may subscribe now.\naddress     %s\nserver key  %s\nits keys    %s (public, then "
             "secret)\n",
-            name, address.data, text_of(public, "key"), file);
+            name, address, text_of(public, "key"), file);
     }
-    buffer_free(&address);
 }
 
 static int enrol(struct cli *self, const char *name, const char *key)

@@ -178,6 +178,14 @@ json_t *alarms_json(const struct alarms *self)
 
 // -- looking
 
+static void look_at_clock(struct alarms *self, const char *node, int64_t ahead_ms)
+{
+    char detail[64];
+    snprintf(detail, sizeof(detail), "its clock is %lld s %s ours",
+             (long long)llabs(ahead_ms) / 1000, ahead_ms > 0 ? "before" : "behind");
+    alarms_see(self, MASTER_ALARM_CLOCK_SKEW, node, llabs(ahead_ms) > SKEW_MS, detail);
+}
+
 static void look_at_worker(struct alarms *self, const struct member *member, int64_t now_ms)
 {
     char detail[128];
@@ -192,11 +200,18 @@ static void look_at_worker(struct alarms *self, const struct member *member, int
     snprintf(detail, sizeof(detail), "%llu events behind for over a minute",
              (unsigned long long)tracker_lag(tracker));
     alarms_see(self, MASTER_ALARM_STREAM_LAG, member->name, member->lag_ms >= LAG_MS, detail);
-    snprintf(detail, sizeof(detail), "its clock is %lld s %s ours",
-             (long long)llabs(member->clock_ahead_ms) / 1000,
-             member->clock_ahead_ms > 0 ? "before" : "behind");
-    alarms_see(self, MASTER_ALARM_CLOCK_SKEW, member->name,
-               !lost && llabs(member->clock_ahead_ms) > SKEW_MS, detail);
+    look_at_clock(self, member->name, lost ? 0 : member->clock_ahead_ms);
+}
+
+static void look_at_peer(struct alarms *self)
+{
+    const struct peer *peer = self->master->peer;
+    int connected = peer_connected(peer);
+    if (!peer_known(peer))
+        return;
+    alarms_see(self, MASTER_ALARM_PEER_LOST, "", !connected, "the other master does not answer");
+    look_at_clock(self, self->master->conf->masters[0].name,
+                  connected ? peer_clock_ahead_ms(peer) : 0);
 }
 
 void alarms_second(struct alarms *self)
@@ -207,9 +222,7 @@ void alarms_second(struct alarms *self)
     for (size_t i = 0; i < master->members.count; i++)
         if (master->members.list[i]->role == ROLE_WORKER)
             look_at_worker(self, master->members.list[i], now_ms);
-    alarms_see(self, MASTER_ALARM_PEER_LOST, "",
-               peer_known(master->peer) && !peer_connected(master->peer),
-               "the other master does not answer");
+    look_at_peer(self);
     alarms_see(self, MASTER_ALARM_DISK_LOW, "",
                file_free_percent(master->conf->state) < DISK_PERCENT,
                "less than a tenth of the file system is free");

@@ -169,6 +169,17 @@ static json_t *status_of(const struct master *master)
                      node_rows(master), "alarms", alarms);
 }
 
+// Where monitoring tools find us: as our own document says, else as it is bound.
+static json_t *public_of(const struct master *master)
+{
+    char document[80];
+    const json_t *documents = json_object_get(master->tree, "documents");
+    snprintf(document, sizeof(document), "node/%s", master->conf->name);
+    const char *address = schema_text(json_object_get(documents, document), "public");
+    return json_pack("{s:s, s:s}", "address", address ? address : master->conf->bind_public, "key",
+                     master->keys.public_key);
+}
+
 static void answer_status(struct call *call)
 {
     const struct master *master = call->api->master;
@@ -179,9 +190,7 @@ static void answer_status(struct call *call)
             json_object_set(details, master->members.list[i]->name,
                             master->members.list[i]->status);
     json_object_set_new(status, "workers", details);
-    json_object_set_new(status, "public",
-                        json_pack("{s:s, s:s}", "endpoint", master->conf->bind_public, "key",
-                                  master->keys.public_key));
+    json_object_set_new(status, "public", public_of(master));
     call_answer(call, 200, status);
 }
 

@@ -371,6 +371,11 @@ int peer_connected(const struct peer *self)
     return self->heard_ms && loop_now_ms(self->master->loop) - self->heard_ms < SILENT_MS;
 }
 
+int64_t peer_clock_ahead_ms(const struct peer *self)
+{
+    return self->ahead_ms;
+}
+
 uint64_t peer_lag(const struct peer *self)
 {
     return self->lag;

@@ -25,6 +25,7 @@ NODISCARD int peer_ask(struct peer *self, enum control_type type, const Protobuf
 
 int peer_known(const struct peer *self);     // node.conf names one
 int peer_connected(const struct peer *self); // it answers
+int64_t peer_clock_ahead_ms(const struct peer *self); // its clock before ours, as it last said
 // Events that the peer holds and we lack, as far as the watermarks tell.
 uint64_t peer_lag(const struct peer *self);
 json_t *peer_status(const struct peer *self); // for `status`; null when there is no peer

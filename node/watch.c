@@ -38,11 +38,10 @@ static void see_rates(struct watch_of_node *self, const struct stages *stages)
     rates_second(&self->rates, now);
 }
 
-// One master is far behind while another is not: what it lacks lies there and here only.
-static int is_single_copy(const struct watch_of_node *self, const struct producer *producer)
+int watch_is_single_copy(const struct watch_of_node *self, unsigned masters)
 {
     int behind = 0, level = 0;
-    for (unsigned i = 0; i < producer->master_count; i++) {
+    for (unsigned i = 0; i < masters; i++) {
         behind |= self->lag_ms[i] >= SINGLE_COPY_MS;
         level |= self->lag_ms[i] < SINGLE_COPY_MS;
     }
@@ -77,7 +76,7 @@ void watch_second(struct watch_of_node *self, const struct status_sources *from,
         [ALARM_DISK_LOW] = file_free_percent(from->conf->state) < ALARM_DISK_PERCENT,
         [ALARM_EVENTS_WAIT] = nobody_listens(from),
         [ALARM_QUARANTINE_FULL] = metric_value(metric("quarantine_full", "")) > 0,
-        [ALARM_SINGLE_COPY] = is_single_copy(self, producer),
+        [ALARM_SINGLE_COPY] = watch_is_single_copy(self, producer->master_count),
         [ALARM_OUTBOX_FULL] = outbox_percent(from->outbox) >= OUTBOX_PERCENT,
         [ALARM_REDIS_AWAY] = stages_most(stages, STAGE_INGRESS, "degraded{what=\"redis\"}") > 0,
         [ALARM_CERTIFICATE] = certificate_ends(stages),

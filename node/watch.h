@@ -15,6 +15,9 @@ struct watch_of_node {
     struct alarms alarms;
 };
 
+// One master is far behind while another is not: what it lacks lies there and here only.
+int watch_is_single_copy(const struct watch_of_node *self, unsigned masters);
+
 // `fn` is told of alarms that begin or end.
 void watch_second(struct watch_of_node *self, const struct status_sources *from, int64_t now_ms,
                   alarm_fn *fn, void *context);

@@ -2,6 +2,7 @@
 """What a person sees: status, probes, and alarms that begin and end as events."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -11,6 +12,7 @@ import urllib.request
 
 import pytest
 
+from tests.lib.cluster import Cluster
 from tests.lib.faults import kill_pid
 from tests.lib.gateway import ROOT, Gateway
 from tests.lib.messages import fresh_mail
@@ -110,6 +112,43 @@ def test_status_tells_how_mail_flows(gateway):
     text = gateway.command("status")
     for word in ("ACCEPTED/MIN", "OLDEST", "BEHIND", "DISK FREE", "REDIS"):
         assert word in text
+
+
+@pytest.mark.root
+def test_a_disk_that_is_nearly_full_is_told_until_there_is_room(tmp_path):
+    image, mounted = tmp_path / "image", tmp_path / "disk"
+    mounted.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(400 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+    try:
+        with Gateway(worker_state=mounted / "state") as gateway:
+            ballast = mounted / "ballast"
+            def fill():
+                disk = os.statvfs(mounted)
+                with open(ballast, "wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, (disk.f_bavail - disk.f_blocks // 16) * disk.f_frsize)
+            begins_and_ends(gateway, "disk-low", "worker-1: disk-low", fill, ballast.unlink)
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+def test_masters_that_do_not_hear_each_other_say_so_until_they_do():
+    with Cluster(workers=1) as cluster:
+        for master in cluster.masters:
+            master.peer_proxy.cut()
+        for master in cluster.masters:
+            eventually(lambda: "peer-lost" in master.ask("status")["alarms"], 40, "the alarm", pause=0.2)
+            master.peer_proxy.mend()
+        for master in cluster.masters:
+            eventually(lambda: "peer-lost" not in master.ask("status")["alarms"], 40, "its end", pause=0.2)
+            def events():
+                rows = master.command("events", "--after", "0", "--filter", "kind=node", "--json", "--socket",
+                                      str(master.home / "run/api.sock")).splitlines()
+                return [row["clear"] for row in map(json.loads, rows)
+                        if row.get("alarm") == "peer-lost" and row["node"] == master.name]
+            eventually(lambda: events() == [False, True], 10, "both events", pause=0.2)
 
 
 def probe(port, path):
