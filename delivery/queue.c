@@ -400,7 +400,7 @@ int64_t queue_oldest_ms(const struct queue *self)
 int queue_empty(const struct queue *self)
 {
     return !self->all && table_count(self->claims) == 0 && table_count(self->quarantine) == 0 &&
-           !self->unwritten;
+           !self->unwritten && self->leaving == 0;
 }
 
 unsigned queue_slot(const struct queue *self)

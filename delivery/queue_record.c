@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Records: made durable whatever it takes, released together when nothing waits for them.
 #include "core/base/log.h"
+#include "core/base/removal.h"
 #include "core/journal/record.h"
 #include "delivery/queued.h"
 
@@ -48,26 +49,44 @@ void keeping_end(struct keeping *self, struct position where)
     self->ends[self->end_count++] = where;
 }
 
-static int unlink_file(void *context)
+struct leaving {
+    struct queue *queue;
+    struct removal removal;
+};
+
+static int remove_some(void *context)
 {
-    char *path = context;
-    return unlink(path) < 0 && errno != ENOENT ? errno : 0;
+    struct leaving *leaving = context;
+    return removal_step(&leaving->removal);
 }
 
-static void file_unlinked(void *context, int result)
+static void removed_some(void *context, int result)
 {
+    struct leaving *leaving = context;
+    struct queue *queue = leaving->queue;
     if (result != 0)
-        log_warning("deferred-file.stays", "file=%s error=%d", (const char *)context, result);
-    free(context);
+        log_warning("deferred-file.stays", "file=%s error=%d", leaving->removal.path, result);
+    if (removal_goes_on(&leaving->removal) &&
+        queue->ops->work(queue->io, remove_some, removed_some, leaving) == 0)
+        return;
+    removal_end(&leaving->removal);
+    queue->leaving--;
+    free(leaving);
 }
 
 static void unlink_later(struct keeping *self)
 {
-    char path[512];
-    char *copy = duplicate(queued_folder(self->queue, self->file, path, sizeof(path)));
+    struct queue *queue = self->queue;
+    struct leaving *leaving = allocate(sizeof(*leaving));
+    leaving->queue = queue;
+    leaving->removal.fd = -1;
+    queued_folder(queue, self->file, leaving->removal.path, sizeof(leaving->removal.path));
+    queue->leaving++;
     // A file that stays is found by the next start, which unlinks what no record names.
-    if (self->queue->ops->work(self->queue->io, unlink_file, file_unlinked, copy) < 0)
-        free(copy);
+    if (queue->ops->work(queue->io, remove_some, removed_some, leaving) == 0)
+        return;
+    queue->leaving--;
+    free(leaving);
 }
 
 void keeping_done(struct keeping *self)

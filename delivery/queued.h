@@ -137,6 +137,7 @@ struct queue {
     int64_t moved_ms;          // when queue_move_old last began to look
     struct queued *move_next;  // where it goes on, NULL: it has seen all
     size_t working;            // files being written or read
+    size_t leaving;            // files being removed
 };
 
 // queue.c

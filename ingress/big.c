@@ -3,6 +3,7 @@
 
 #include "core/base/file.h"
 #include "core/base/log.h"
+#include "core/base/removal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,37 +186,39 @@ void big_file_finish(struct big_file **file, struct buffer *rest, journal_worked
 
 // -- removal
 
-struct removal {
-    int fd;
-    char path[256];
+struct leaving {
+    struct journal *journal;
+    struct removal removal;
 };
 
-static int unlink_file(void *context)
+static int remove_some(void *context)
 {
-    struct removal *removal = context;
-    if (removal->fd >= 0)
-        close(removal->fd);
-    return unlink(removal->path) < 0 && errno != ENOENT ? errno : 0;
+    struct leaving *leaving = context;
+    return removal_step(&leaving->removal);
 }
 
-static void unlinked(void *context, int result)
+static void removed_some(void *context, int result)
 {
-    struct removal *removal = context;
+    struct leaving *leaving = context;
     if (result != 0)
-        log_warning("big.unlink", "path=%s errno=%d", removal->path, result);
-    free(removal);
+        log_warning("big.unlink", "path=%s errno=%d", leaving->removal.path, result);
+    if (removal_goes_on(&leaving->removal) &&
+        journal_run(leaving->journal, remove_some, removed_some, leaving) == 0)
+        return;
+    removal_end(&leaving->removal);
+    free(leaving);
 }
 
 static void queue_removal(struct journal *journal, int fd, const char *path)
 {
-    struct removal *removal = allocate(sizeof(*removal));
-    removal->fd = fd;
-    snprintf(removal->path, sizeof(removal->path), "%s", path);
+    struct leaving *leaving = allocate(sizeof(*leaving));
+    leaving->journal = journal;
+    leaving->removal.fd = fd;
+    snprintf(leaving->removal.path, sizeof(leaving->removal.path), "%s", path);
     // A file that stays because the queue is full is found by the sweep at the next start.
-    if (journal_run(journal, unlink_file, unlinked, removal) < 0) {
-        if (fd >= 0)
-            close(fd);
-        free(removal);
+    if (journal_run(journal, remove_some, removed_some, leaving) < 0) {
+        removal_end(&leaving->removal);
+        free(leaving);
     }
 }
 
