@@ -94,12 +94,13 @@ static int open_store(struct master *master, const struct failure *failure)
     if (!databases->configuration)
         return fail(failure, "configuration", error);
     master->incarnation = store_incarnation(databases->store);
-    if (enrol_open(master, error, sizeof(error)) < 0)
-        return fail(failure, "members", error);
     if (cluster_open_orders(databases->cluster, add_open_order, master->orders) < 0)
         return fail(failure, "orders", "cluster.db cannot be read");
     master->bodies = bodies_new(master);
-    return master->bodies ? 0 : fail(failure, "bodies", "cluster.db cannot be read");
+    if (!master->bodies)
+        return fail(failure, "bodies", "cluster.db cannot be read");
+    // Last: it puts the writer's first job, and from then on the databases are the writer's alone.
+    return enrol_open(master, error, sizeof(error)) < 0 ? fail(failure, "members", error) : 0;
 }
 
 static int open_sockets(struct master *master, const struct failure *failure)
