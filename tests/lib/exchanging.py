@@ -73,8 +73,9 @@ class Sending:
         return self.client
 
     def __exit__(self, kind, *_):
-        while kind is None and self.client.settled < self.count:
-            wait_for_acks(self.client, min(self.count, self.client.settled + 100))
+        acked = self.client.record.acked
+        while kind is None and len(acked) < self.count:
+            wait_for_acks(self.client, self.client.settled + min(100, self.count - len(acked)))
         self.client.wanted = 0
         self.thread.join(90)
         assert not self.thread.is_alive(), "a client waits for an answer"
