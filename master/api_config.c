@@ -19,7 +19,8 @@ struct job {
     void (*work)(struct job *self, struct configuration *configuration);
     unsigned status;
     json_t *answer;
-    json_t *tree; // the new one, after an edit
+    json_t *tree;     // the new one, after an edit
+    json_t *warnings; // about it
     char error[ERROR_SIZE];
 };
 
@@ -209,9 +210,13 @@ static void apply(struct job *self, struct configuration *configuration, const j
         .author = call_text(self->call, "author"),
         .comment = call_text(self->call, "comment"),
     };
+    json_t *before = json_copy(config_documents(config_set(configuration)));
     enum config_result result =
         config_apply(configuration, &edit, &self->tree, self->error, sizeof(self->error));
     self->status = statuses[result];
+    if (result == CONFIG_DONE)
+        self->warnings = config_warnings(before, json_object_get(self->tree, "documents"));
+    json_decref(before);
     if (result != CONFIG_STALE)
         return;
     self->answer =
@@ -326,6 +331,9 @@ static void edit_done(struct writer_job *job)
         json_t *revision = json_object_get(self->tree, "revision");
         saved->call = self->call;
         saved->answer = json_pack("{s:O}", "revision", made ? made : revision);
+        if (json_array_size(self->warnings) > 0)
+            json_object_set(saved->answer, "warnings", self->warnings);
+        json_decref(self->warnings);
         intake_configure(master, self->tree);
         replicate_wait(master->replicate, made ? json_string_value(made) : "", answer_saved, saved);
         json_decref(made);

@@ -53,6 +53,8 @@ json_t *config_history(const struct configuration *self, unsigned limit);
 // [{document, before, after}] between two revisions, bodies null where there was none; `to` NULL:
 // what is in force; `from` NULL: before `to`. NULL: there is no such revision.
 json_t *config_difference(const struct configuration *self, const char *from, const char *to);
+// What people should know who have just made the one of the other: a list of texts.
+json_t *config_warnings(const json_t *before, const json_t *after);
 // {document: version in force}.
 json_t *config_versions(const struct configuration *self);
 // Bodies, or a list of rows with bodies, as people may see them: secrets as fingerprints. A new

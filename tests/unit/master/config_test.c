@@ -272,6 +272,37 @@ static void test_secrets_are_not_shown(void **state)
     json_decref(shown);
 }
 
+// RELIABILITY attack 39: what would stop all mail is told to whoever asks for it.
+static const struct {
+    const char *before, *after, *warning; // NULL: none
+} warnings[] = {
+    {"{}", "{'policy/p': {'reject': 15}}", NULL},
+    {"{}", "{'policy/p': {'reject': 0}}", "policy/p.reject: all mail is rejected now"},
+    {"{}", "{'policy/p': {'quarantine': -1}}", "policy/p.quarantine: all mail is quarantined now"},
+    {"{}", "{'policy/p': {'reject': null}}", NULL},
+    {"{'policy/p': {'reject': 0}}", "{'policy/p': {'reject': 0}, 'relay': {}}", NULL},
+    {"{'domain/a.org': {}, 'domain/b.org': {}, 'domain/c.org': {}, 'domain/d.org': {}}",
+     "{'domain/a.org': {}}", "3 of 4 domains are gone"},
+    {"{'domain/a.org': {}, 'domain/b.org': {}, 'domain/c.org': {}, 'domain/d.org': {}}",
+     "{'domain/a.org': {}, 'domain/b.org': {}, 'domain/c.org': {}}", NULL},
+    {"{'domain/a.org': {}}", "{}", NULL},
+};
+
+static void test_what_stops_all_mail_is_warned_of(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(warnings); i++) {
+        json_t *before = json_of(warnings[i].before), *after = json_of(warnings[i].after);
+        json_t *list = config_warnings(before, after);
+        const char *said = json_string_value(json_array_get(list, 0));
+        if (warnings[i].warning ? !said || !strstr(said, warnings[i].warning) : said != NULL)
+            fail_msg("row %zu: %s", i, said ? said : "nothing");
+        json_decref(list);
+        json_decref(before);
+        json_decref(after);
+    }
+}
+
 // RELIABILITY attack 34: nothing that no master of this cluster signed changes anything.
 static void test_only_what_a_master_signed_is_taken(void **state)
 {
@@ -341,6 +372,7 @@ int main(void)
         WORLD_TEST(test_any_two_revisions_can_be_compared),
         WORLD_TEST(test_any_revision_can_be_rolled_back_to),
         WORLD_TEST(test_secrets_are_not_shown),
+        cmocka_unit_test(test_what_stops_all_mail_is_warned_of),
         WORLD_TEST(test_only_what_a_master_signed_is_taken),
         WORLD_TEST(test_numbered_trees_become_revisions),
     };
