@@ -168,6 +168,6 @@ def test_a_worker_leaves_for_good(cluster, trial):
 
     def heal():
         cluster.command("node", "remove", name)
-        docker("rm", "-f", worker)
+        docker("rm", "-f", "-v", worker)
     trial.run(hurt, heal, once=True)
     assert name not in [node["name"] for node in cluster.workers_up()]
