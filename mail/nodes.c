@@ -122,3 +122,19 @@ void nodes_free(struct settings_node *nodes, size_t count)
     }
     free(nodes);
 }
+
+char **nodes_revoked_keys(const json_t *documents, size_t *ret_count)
+{
+    static const char revoked[] = "revoked/";
+    char **keys = allocate((json_object_size(documents) + 1) * sizeof(*keys));
+    const char *document;
+    json_t *body;
+    *ret_count = 0;
+    json_object_foreach((json_t *)documents, document, body)
+    {
+        if (strncmp(document, revoked, strlen(revoked)) == 0)
+            keys[(*ret_count)++] = duplicate(document + strlen(revoked));
+    }
+    qsort(keys, *ret_count, sizeof(*keys), compare_names);
+    return keys;
+}

@@ -10,3 +10,5 @@
 struct settings_node *nodes_read(const json_t *documents, int revoked_too, size_t *ret_count);
 void nodes_free(struct settings_node *nodes, size_t count);
 int nodes_revoked(const json_t *documents, const char *key); // is there a document for the key?
+// All revoked keys in hexadecimal, sorted; the texts and the list from malloc.
+char **nodes_revoked_keys(const json_t *documents, size_t *ret_count);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mail/settings.h"
+#include "core/base/z85.h"
 #include "mail/nodes.h"
 #include "mail/schema_value.h"
 #include <ctype.h>
@@ -290,6 +291,7 @@ static struct settings *build(const json_t *root)
     read_named_documents(self, documents);
     sort_by_name(self);
     self->nodes = nodes_read(documents, 0, &self->node_count);
+    self->revoked = nodes_revoked_keys(documents, &self->revoked_count);
     self->unconfigured = strcmp(self->revision, "0") == 0 || says_only_who_belongs(documents);
     return self;
 }
@@ -336,6 +338,14 @@ struct settings *settings_retain(struct settings *self)
     return self;
 }
 
+int settings_revoked(const struct settings *self, const char *key)
+{
+    char hex[CURVE_KEY_HEX + 1];
+    const char *wanted = hex;
+    return z85_to_hex(key, hex) == 0 && bsearch(&wanted, self->revoked, self->revoked_count,
+                                                sizeof(*self->revoked), compare_texts) != NULL;
+}
+
 static void free_texts(char **texts, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -378,6 +388,7 @@ void settings_release(struct settings **self_p)
     free_named(self);
     free_texts(self->redis_sentinels, self->redis_sentinel_count);
     nodes_free(self->nodes, self->node_count);
+    free_texts(self->revoked, self->revoked_count);
     void *const blocks[] = {self->revision,
                             self->domains,
                             self->routes,

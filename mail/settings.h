@@ -78,6 +78,8 @@ struct settings {
     int unconfigured; // nothing but members stands in it
     struct settings_node *nodes;
     size_t node_count; // by name
+    char **revoked;    // keys in hexadecimal, sorted
+    size_t revoked_count;
     struct settings_domain *domains;
     size_t domain_count;
     struct settings_route *routes;
@@ -145,7 +147,8 @@ const struct settings_domain *settings_domain(const struct settings *self, const
                                               size_t size);
 const struct settings_route *settings_route(const struct settings *self, const char *name);
 const struct settings_policy *settings_policy(const struct settings *self,
-                                              const char *name); // "default" when unknown
-int network_parse(const char *text, struct network *ret);        // "10.0.0.0/8", "::1"; 0 or -1
+                                              const char *name);    // "default" when unknown
+int settings_revoked(const struct settings *self, const char *key); // is the key?
+int network_parse(const char *text, struct network *ret);           // "10.0.0.0/8", "::1"; 0 or -1
 int network_contains(const struct network *networks, size_t count,
                      const char *address); // textual address

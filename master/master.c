@@ -168,11 +168,9 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->orders = orders_new(self);
     self->door = door_new(self);
     self->replicate = replicate_new(self);
+    self->peer = peer_new(self);
     if (open_sockets(self, &failure) < 0 || open_store(self, &failure) < 0)
         return -1;
-    self->peer = peer_new(self);
-    if (!self->peer)
-        return fail(&failure, "peer", strerror(errno));
     self->repair = repair_new(self);
     self->api = api_new(self, error, sizeof(error));
     if (!self->api)

@@ -6,6 +6,7 @@
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
 #include "mail/nodes.h"
+#include "master/peer.h"
 #include "master/public.h"
 #include <stdio.h>
 #include <string.h>
@@ -96,11 +97,23 @@ static int update(struct member *member, const struct settings_node *node)
     return ends;
 }
 
+static int is_us(const struct master *master, const struct settings_node *node)
+{
+    return strcmp(node->key, master->keys.public_key) == 0 ||
+           strcmp(node->name, master->conf->name) == 0;
+}
+
+static int is_named(const json_t *documents, const char *name)
+{
+    char document[80];
+    snprintf(document, sizeof(document), "node/%s", name);
+    return json_object_get(documents, document) != NULL;
+}
+
 static int see(struct master *master, const struct settings_node *node)
 {
-    if (strcmp(node->key, master->keys.public_key) == 0 ||
-        strcmp(node->name, master->conf->name) == 0)
-        return 0; // that is us
+    if (is_us(master, node))
+        return 0;
     struct member *member = find(master, node);
     if (!member)
         member = members_add(&master->members, node->name, node->key, node->role);
@@ -114,13 +127,32 @@ static int see(struct master *master, const struct settings_node *node)
 static int see_peer(struct master *master, const json_t *documents,
                     const struct master_address *address)
 {
-    char document[80];
-    snprintf(document, sizeof(document), "node/%s", address->name);
-    if (json_object_get(documents, document) || nodes_revoked(documents, address->key))
+    if (is_named(documents, address->name) || nodes_revoked(documents, address->key))
         return 0;
     struct settings_node node = {
         .name = (char *)address->name, .key = (char *)address->key, .role = ROLE_MASTER};
     return see(master, &node);
+}
+
+static void follow_peer(struct master *master, const json_t *documents,
+                        const struct settings_node *nodes, size_t count)
+{
+    struct master_address address;
+    memset(&address, 0, sizeof(address)); // it is compared whole
+    for (size_t i = 0; i < count; i++) {
+        const struct settings_node *node = &nodes[i];
+        if (node->role != ROLE_MASTER || !node->control || is_us(master, node))
+            continue;
+        snprintf(address.name, sizeof(address.name), "%s", node->name);
+        snprintf(address.key, sizeof(address.key), "%s", node->key);
+        snprintf(address.control, sizeof(address.control), "%s", node->control);
+        peer_follow(master->peer, &address);
+        return;
+    }
+    const struct master_address *named = &master->conf->masters[0];
+    int may = master->conf->master_count > 0 && !is_named(documents, named->name) &&
+              !nodes_revoked(documents, named->key);
+    peer_follow(master->peer, may ? named : NULL);
 }
 
 static int remove_unseen(struct members *members)
@@ -149,6 +181,7 @@ void membership_follow(struct master *master, const json_t *documents)
     for (unsigned i = 0; i < master->conf->master_count; i++)
         ends |= see_peer(master, documents, &master->conf->masters[i]);
     ends |= remove_unseen(&master->members);
+    follow_peer(master, documents, nodes, count);
     nodes_free(nodes, count);
     revoke_keys(master, documents);
     membership_admit(master);

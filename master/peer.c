@@ -19,7 +19,8 @@ enum { HELLO_MS = 2000, SILENT_MS = 6000 };
 
 struct peer {
     struct master *master;
-    const struct master_address *address; // NULL: node.conf names none
+    const struct master_address *address; // NULL: there is none
+    struct master_address kept;
     struct control *control;
     int64_t said_ms, heard_ms; // monotonic, 0: never
     int connected;             // as it was told last
@@ -302,19 +303,29 @@ struct peer *peer_new(struct master *master)
 {
     struct peer *self = allocate(sizeof(*self));
     self->master = master;
-    if (master->conf->master_count == 0)
-        return self;
-    self->address = &master->conf->masters[0];
-    self->control = control_connect(master->loop, self->address->control, &master->keys,
-                                    self->address->key, receive, self);
+    return self;
+}
+
+void peer_follow(struct peer *self, const struct master_address *address)
+{
+    if (address && self->address && memcmp(address, &self->kept, sizeof(*address)) == 0)
+        return;
+    control_destroy(&self->control);
+    self->address = NULL;
+    self->heard_ms = 0;
+    self->lag = 0;
+    if (!address)
+        return;
+    self->kept = *address;
+    self->address = &self->kept;
+    self->control = control_connect(self->master->loop, address->control, &self->master->keys,
+                                    address->key, receive, self);
     if (!self->control) {
-        int kept = errno;
-        peer_destroy(&self);
-        errno = kept;
-        return NULL;
+        log_error("peer.connect", "peer=%s error=\"%s\"", address->name, strerror(errno));
+        self->address = NULL;
+        return;
     }
     control_on_session(self->control, say_hello, self);
-    return self;
 }
 
 void peer_destroy(struct peer **self)

@@ -10,10 +10,12 @@
 
 struct peer;
 
-// Connects to the master that node.conf names; without one nobody is asked, but whoever is a member
-// with the role `master` is answered. NULL with errno.
+// Nobody is asked until peer_follow has named the other master; whoever is a member with the role
+// `master` is answered.
 struct peer *peer_new(struct master *master);
 void peer_destroy(struct peer **self);
+// Who the other master is, as the configuration says; NULL: there is none.
+void peer_follow(struct peer *self, const struct master_address *address);
 void peer_tick(struct peer *self);  // a few times a second
 void peer_hello(struct peer *self); // at once: something about us changed
 
@@ -23,7 +25,7 @@ void peer_asked(struct peer *self, struct member *member, enum control_type type
 // A request to the peer. -1: EAGAIN, there is no session or no room.
 NODISCARD int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *message);
 
-int peer_known(const struct peer *self);     // node.conf names one
+int peer_known(const struct peer *self);     // there is one
 int peer_connected(const struct peer *self); // it answers
 int64_t peer_clock_ahead_ms(const struct peer *self); // its clock before ours, as it last said
 // Events that the peer holds and we lack, as far as the watermarks tell.

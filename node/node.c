@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "node/masters.h"
 #include "node/status.h"
 
 #include <errno.h>
@@ -261,11 +262,25 @@ static void report_config(void *context, const char *revision, const char *reaso
         note(self, "config-refused", reason, 0);
 }
 
+static unsigned master_keys(const struct nodeconf *conf, const char *ret[MASTERS_MOST])
+{
+    for (unsigned i = 0; i < conf->master_count; i++)
+        ret[i] = conf->masters[i].key;
+    return conf->master_count;
+}
+
 static void applied(void *context, const struct settings *settings)
 {
     struct node *self = context;
     supervise_settings(self->supervise, settings);
     note(self, "", "configuration applied", 0);
+    if (!masters_follow(&self->process.conf, settings))
+        return;
+    const char *keys[MASTERS_MOST];
+    unsigned count = master_keys(&self->process.conf, keys);
+    log_info("masters", "count=%u", count);
+    outbox_masters(self->outbox, keys, count);
+    uplink_follow(self->uplink);
 }
 
 // -- commands
@@ -418,8 +433,7 @@ static int open_outbox(struct node *self)
     const struct nodeconf *conf = &self->process.conf;
     const char *masters[MASTERS_MOST];
     const struct outbox_ops ops = {publish, taken, epoch_changed, self};
-    for (unsigned i = 0; i < conf->master_count; i++)
-        masters[i] = conf->masters[i].key;
+    master_keys(conf, masters);
     snprintf(self->outbox_folder, sizeof(self->outbox_folder), "%s/journal", self->slot.path);
     self->outbox =
         outbox_new(self->loop, self->outbox_folder, conf->name, masters, conf->master_count, &ops);
@@ -513,6 +527,8 @@ int node_open(struct node *self, char *ret_error, size_t error_size)
         return -1;
     }
     open_rest(self);
+    if (self->apply)
+        masters_follow(&self->process.conf, apply_settings(self->apply));
     if (!self->apply)
         failed = "state/config";
     else if (open_outbox(self) < 0)

@@ -187,6 +187,11 @@ static void begin_epoch(struct outbox *self)
         outbox_note_cut(self, from, to);
 }
 
+void outbox_masters(struct outbox *self, const char *const *master_keys, unsigned master_count)
+{
+    producer_set_masters(&self->producer, master_keys, master_count);
+}
+
 void outbox_hello(struct outbox *self, unsigned master, const Postern__MasterHello *hello)
 {
     enum producer_hello said = producer_hello(&self->producer, master, hello->incarnation,

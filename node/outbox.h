@@ -27,6 +27,8 @@ struct outbox *outbox_new(struct loop *loop, const char *folder, const char *nod
                           const struct outbox_ops *ops);
 void outbox_destroy(struct outbox **self);
 
+// The member masters are these from now on.
+void outbox_masters(struct outbox *self, const char *const *master_keys, unsigned master_count);
 void outbox_take(struct outbox *self, const Postern__Taking *taking);
 void outbox_note(struct outbox *self, const Postern__Event *event); // node's own
 // A word with a master: who it is and what it has; what it has acknowledged.

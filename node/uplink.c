@@ -22,7 +22,8 @@ struct door {
     unsigned number;
     struct control *control;
     struct stream *publish, *announced;
-    struct timer *hello;           // runs until the master has answered
+    struct timer *hello; // runs until the master has answered
+    struct master_address address;
     int64_t heard_ms;              // 0: never
     uint64_t last_beat, upto_beat; // at the heartbeat before
 };
@@ -32,6 +33,7 @@ struct uplink {
     const struct nodeconf *conf;
     struct outbox *outbox;
     struct uplink_ops ops;
+    struct curve_keys keys;
     struct door doors[MASTERS_MOST];
     unsigned count;
     char topic[3][96];
@@ -188,18 +190,52 @@ static void receive(void *context, const char *key, enum control_type type, cons
 
 // -- life
 
-static int open_door(struct door *door, const struct master_address *master,
-                     const struct curve_keys *keys)
+static int open_door(struct uplink *self, unsigned number)
 {
-    struct loop *loop = door->uplink->loop;
-    door->control = control_connect(loop, master->control, keys, master->key, receive, door);
+    struct door *door = &self->doors[number];
+    const struct master_address *master = &self->conf->masters[number];
+    const struct curve_keys *keys = &self->keys;
+    *door = (struct door){.uplink = self, .number = number, .address = *master};
+    door->hello = timer_new(self->loop, say_hello, door);
+    door->control = control_connect(self->loop, master->control, keys, master->key, receive, door);
     if (!door->control)
         return -1;
-    door->publish = stream_publish(loop, 0, master->events, keys, master->key);
+    door->publish = stream_publish(self->loop, 0, master->events, keys, master->key);
     door->announced =
-        stream_subscribe(loop, 0, master->publish, keys, master->key, topics, receive, door);
+        stream_subscribe(self->loop, 0, master->publish, keys, master->key, topics, receive, door);
     control_on_session(door->control, say_hello, door);
     return door->publish && door->announced ? 0 : -1;
+}
+
+static void close_door(struct door *door)
+{
+    timer_destroy(&door->hello);
+    control_destroy(&door->control);
+    stream_destroy(&door->publish);
+    stream_destroy(&door->announced);
+}
+
+static int is_open(const struct door *door, const struct master_address *address)
+{
+    return door->announced && memcmp(&door->address, address, sizeof(*address)) == 0;
+}
+
+void uplink_follow(struct uplink *self)
+{
+    const struct nodeconf *conf = self->conf;
+    for (unsigned i = 0; i < self->count; i++)
+        if (i >= conf->master_count || !is_open(&self->doors[i], &conf->masters[i]))
+            close_door(&self->doors[i]);
+    self->count = 0;
+    for (unsigned i = 0; i < conf->master_count; i++) {
+        if (!is_open(&self->doors[i], &conf->masters[i]) && open_door(self, i) < 0) {
+            log_error("uplink.follow", "master=%s error=\"%s\"", conf->masters[i].name,
+                      strerror(errno));
+            close_door(&self->doors[i]);
+            return;
+        }
+        self->count++;
+    }
 }
 
 struct uplink *uplink_new(struct loop *loop, const struct nodeconf *conf,
@@ -210,16 +246,14 @@ struct uplink *uplink_new(struct loop *loop, const struct nodeconf *conf,
     struct uplink *self = allocate(sizeof(*self));
     self->loop = loop;
     self->conf = conf;
+    self->keys = *keys;
     self->outbox = outbox;
     self->ops = *ops;
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++)
         snprintf(self->topic[i], sizeof(self->topic[i]), "%s.%s", kinds[i], conf->name);
     for (unsigned i = 0; i < conf->master_count; i++) {
-        struct door *door = &self->doors[self->count++];
-        door->uplink = self;
-        door->number = i;
-        door->hello = timer_new(loop, say_hello, door);
-        if (open_door(door, &conf->masters[i], keys) == 0)
+        self->count++;
+        if (open_door(self, i) == 0)
             continue;
         int kept = errno;
         uplink_destroy(&self);
@@ -233,13 +267,9 @@ void uplink_destroy(struct uplink **self)
 {
     if (!*self)
         return;
-    for (unsigned i = 0; i < (*self)->count; i++) {
-        struct door *door = &(*self)->doors[i];
-        timer_destroy(&door->hello);
-        control_destroy(&door->control);
-        stream_destroy(&door->publish);
-        stream_destroy(&door->announced);
-    }
+    for (unsigned i = 0; i < (*self)->count; i++)
+        close_door(&(*self)->doors[i]);
+    curve_keys_wipe(&(*self)->keys);
     free(*self);
     *self = NULL;
 }
@@ -303,6 +333,10 @@ void uplink_hello(struct uplink *self)
 int uplink_send(struct uplink *self, unsigned master, enum control_type type,
                 const ProtobufCMessage *message)
 {
+    if (master >= self->count) { // it left meanwhile
+        errno = EAGAIN;
+        return -1;
+    }
     return control_send(self->doors[master].control, NULL, type, message);
 }
 

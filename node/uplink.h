@@ -36,6 +36,8 @@ struct uplink *uplink_new(struct loop *loop, const struct nodeconf *conf,
                           const struct curve_keys *keys, struct outbox *outbox,
                           const struct uplink_ops *ops);
 void uplink_destroy(struct uplink **self);
+// conf's masters have changed: opens the doors that are new, closes those that are gone.
+void uplink_follow(struct uplink *self);
 
 void uplink_publish(struct uplink *self, enum topic topic, const Postern__Publication *publication);
 void uplink_heartbeat(struct uplink *self, const char *status); // JSON

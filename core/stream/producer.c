@@ -71,6 +71,18 @@ static struct producer_master *find_master(struct producer *self, const char *ke
     return NULL;
 }
 
+void producer_set_masters(struct producer *self, const char *const *keys, unsigned count)
+{
+    struct producer before = *self;
+    self->master_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct producer_master *known = find_master(&before, keys[i]);
+        producer_add_master(self, keys[i]);
+        if (known)
+            self->masters[i] = *known;
+    }
+}
+
 void producer_remember(struct producer *self, const struct producer_master *master)
 {
     struct producer_master *known = find_master(self, master->key);

@@ -39,6 +39,9 @@ struct producer {
 void producer_init(struct producer *self);
 void producer_free(struct producer *self);
 void producer_add_master(struct producer *self, const char *key);
+// The member masters are these from now on; what is known of those that stay is kept. Nobody waits
+// for one that left.
+void producer_set_masters(struct producer *self, const char *const *keys, unsigned count);
 
 // At start: a record found in the outbox, oldest first. 0: kept; -1: it was appended twice, release
 // it.

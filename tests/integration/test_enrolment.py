@@ -270,3 +270,57 @@ def test_many_tries_from_one_address_are_throttled(cluster):
     mail = fresh_mail()
     assert send_mail(cluster.port, mail)[0] == 250
     cluster.wait_disposition(mail, "delivered")
+
+
+class Master:
+    """A second master that joins the first by itself."""
+
+    def __init__(self, cluster, name, token):
+        self.home = cluster.home / name
+        self.home.mkdir(exist_ok=True)
+        self.ports = free_ports(6)
+        kinds = ("control", "publish", "events", "public", "enrol")
+        if not (self.home / "node.conf").exists():
+            (self.home / "node.conf").write_text("\n".join(
+                ["role = master", f"metrics = 127.0.0.1:{self.ports[5]}", "bind",
+                 *(f"    {kind} = tcp://127.0.0.1:{port}" for kind, port in zip(kinds, self.ports)), ""]))
+        self.log = open(self.home / "master.log", "ab")
+        self.process = subprocess.Popen(
+            [str(BUILD / "bin/postern-master"), "--join", token, "--name", name,
+             "--config", str(self.home / "node.conf"), "--state", str(self.home / "state"),
+             "--run", str(self.home / "r")], stdout=self.log, stderr=self.log)
+
+    def command(self, *arguments):
+        done = subprocess.run([str(BUILD / "bin/postern"), *arguments, "--run", str(self.home / "r")], text=True,
+                              capture_output=True, timeout=30, check=False)
+        return done.stdout if done.returncode == 0 else ""
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def masters_of_worker(cluster, name="worker-1"):
+    """The masters that the worker serves, by its own word."""
+    return set(cluster.ask("status")["workers"][name]["lag_events"])
+
+
+def test_a_second_master_joins_and_running_workers_serve_it_until_it_is_removed():
+    with Gateway() as gateway:
+        assert masters_of_worker(gateway) == {"master-a"}
+        second = Master(gateway, "master-b", token_of(gateway, "--role", "master"))
+        try:
+            eventually(lambda: members(gateway).get("master-b", {}).get("state") == "up", 20, "the second to be up")
+            eventually(lambda: '"connected": true' in second.command("status", "--json"), 20, "them to be connected")
+            eventually(lambda: masters_of_worker(gateway) == {"master-a", "master-b"}, 20, "the worker to serve both")
+            third = new_machine(gateway, "third")
+            (third / "node.conf").write_text("role = master\n")
+            code, said = join(third, token_of(gateway, "--role", "master"), "--name", "master-c")
+            assert code == 1 and "has two masters" in said
+        finally:
+            second.stop()
+        gateway.command("node", "remove", "master-b")
+        eventually(lambda: masters_of_worker(gateway) == {"master-a"}, 20, "the worker to wait for it no more")
+        mail = fresh_mail()
+        assert send_mail(gateway.port, mail)[0] == 250
+        gateway.wait_disposition(mail, "delivered")

@@ -52,9 +52,7 @@ static void meet(struct other *self, struct world *world)
     zap_allow(master->zap, ZAP_CONTROL, master->keys.public_key);
     self->control = control_serve(world->loop, conf->masters[0].control, &self->keys, hear, self);
     assert_non_null(self->control);
-    peer_destroy(&master->peer);
-    master->peer = peer_new(master);
-    assert_non_null(master->peer);
+    peer_follow(master->peer, &conf->masters[0]);
 }
 
 static int connected(void *context)
