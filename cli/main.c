@@ -60,7 +60,13 @@ static const struct {
     {"node", command_node, "who belongs to the cluster",
      "usage: postern node list\n"
      "       postern node add NAME KEY [--role worker|master|monitor]\n"
-     "       postern node remove NAME                    its key can never come back\n" COMMON},
+     "       postern node show NAME\n"
+     "       postern node drain|undrain NAME             no new mail, and again\n"
+     "       postern node rename NAME NEW                its record keeps the first name\n"
+     "       postern node revoke NAME                    its key can never come back\n"
+     "       postern node remove NAME                    the same, and it is forgotten; nobody "
+     "waits\n"
+     "                                                   for a master that is removed\n" COMMON},
     {"subscriber", command_subscriber, "who may listen to the public stream",
      "usage: postern subscriber create NAME [--key FILE]\n"
      "Makes a key pair (FILE, else NAME.key), enrols it as a monitor, and prints what a "

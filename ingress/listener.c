@@ -68,6 +68,8 @@ static const char *overload(struct listener *self, const char *address, int *ret
 {
     const struct settings *settings = self->shared.settings;
     *ret_limited = 0;
+    if (settings_wish(settings, self->node) != NODE_WISH_UP)
+        return "421 4.3.2 This server takes no mail for now, try another";
     if (self->count >= settings->connections_max || self->count >= self->most)
         return "421 4.7.0 Too many connections, try again later";
     if (network_contains(settings->unlimited, settings->unlimited_count, address))
@@ -178,6 +180,7 @@ struct listener *listener_new(const struct listener_options *options, char *ret_
     self->loop = options->loop;
     session_shared_init(&self->shared);
     self->shared.settings = settings_retain(options->settings);
+    self->node = options->node;
     self->shared.hostname = options->hostname;
     self->shared.spool = options->spool;
     self->most = connections_most();

@@ -15,6 +15,7 @@ enum { LISTENER_FDS_MOST = 16 };
 struct listener_options {
     struct loop *loop;
     struct settings *settings; // retained
+    const char *node;          // its name; lives as long as the listener
     const char *hostname;      // banner and Received; lives as long as the listener
     struct spool *spool;       // ingress/spool.h; lives as long as the listener
     const int *fds;            // listening sockets, plain; borrowed, made non-blocking

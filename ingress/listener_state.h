@@ -24,6 +24,7 @@ struct listener {
     unsigned port_count;
     struct client *first; // open connections
     unsigned count;
+    const char *node;   // its name
     unsigned most;      // as descriptors allow; settings may say fewer
     struct timer *rest; // after descriptors ran out
     int paused, starved;

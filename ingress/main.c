@@ -102,6 +102,7 @@ static void open_listener(struct ingress *self)
     struct listener_options options = {
         .loop = self->loop,
         .settings = self->settings,
+        .node = self->process.conf.name,
         .hostname = self->process.conf.hostname,
         .spool = self->spool,
         .fds = self->fds,

@@ -338,6 +338,22 @@ struct settings *settings_retain(struct settings *self)
     return self;
 }
 
+static int is_called(const struct settings_node *node, const char *name)
+{
+    for (size_t i = 0; i < node->former_count; i++)
+        if (strcmp(node->former[i], name) == 0)
+            return 1;
+    return strcmp(node->name, name) == 0;
+}
+
+enum node_wish settings_wish(const struct settings *self, const char *name)
+{
+    for (size_t i = 0; i < self->node_count; i++)
+        if (is_called(&self->nodes[i], name))
+            return self->nodes[i].wish;
+    return NODE_WISH_UP;
+}
+
 int settings_revoked(const struct settings *self, const char *key)
 {
     char hex[CURVE_KEY_HEX + 1];

@@ -147,7 +147,9 @@ const struct settings_domain *settings_domain(const struct settings *self, const
                                               size_t size);
 const struct settings_route *settings_route(const struct settings *self, const char *name);
 const struct settings_policy *settings_policy(const struct settings *self,
-                                              const char *name);    // "default" when unknown
+                                              const char *name); // "default" when unknown
+// What a worker of that name is to do, also by a name it had.
+enum node_wish settings_wish(const struct settings *self, const char *name);
 int settings_revoked(const struct settings *self, const char *key); // is the key?
 int network_parse(const char *text, struct network *ret);           // "10.0.0.0/8", "::1"; 0 or -1
 int network_contains(const struct network *networks, size_t count,

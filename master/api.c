@@ -35,6 +35,8 @@ const struct route api_routes[] = {
     {"POST", "/config/resolve", post_resolve},
     {"GET", "/nodes", get_nodes},
     {"POST", "/nodes", post_node},
+    {"GET", "/nodes/", get_node},
+    {"POST", "/nodes/", post_node_change},
     {"DELETE", "/nodes/", delete_node},
     {"POST", "/tokens", post_token},
     {"GET", "/queue", get_queue},

@@ -47,7 +47,7 @@ route_fn get_quarantine, get_quarantined, post_quarantined;
 route_fn get_config, get_document, put_document, delete_document, post_apply, post_rollback,
     get_history, get_difference, get_conflicts, post_resolve;
 route_fn post_verify;
-route_fn get_status, get_nodes, post_node, delete_node, post_token;
+route_fn get_status, get_nodes, get_node, post_node, post_node_change, delete_node, post_token;
 route_fn get_queue, get_queued, post_queue, post_queued;
 
 // A path that ends with '/' matches whatever follows, which is then the rest.

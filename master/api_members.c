@@ -60,6 +60,41 @@ void delete_node(struct api *self, struct request *request, const char *rest)
         request_refuse(request, 400, "this is no name");
 }
 
+static const struct {
+    const char *action;
+    change_make_fn *make;
+} actions[] = {
+    {"drain", member_drain},
+    {"undrain", member_undrain},
+    {"revoke", member_revoke},
+    {"rename", member_rename},
+};
+
+static void start_action(struct call *call)
+{
+    const char *action = call_text(call, "action");
+    for (size_t i = 0; i < ARRAY_LENGTH(actions); i++)
+        if (strcmp(actions[i].action, action) == 0) {
+            start(call, actions[i].make, answer_done);
+            return;
+        }
+    call_refuse(call, 404, "no such path");
+}
+
+// POST /nodes/NAME/ACTION
+void post_node_change(struct api *self, struct request *request, const char *rest)
+{
+    const char *slash = strrchr(rest, '/');
+    json_t *body = slash ? body_object(request, 1) : NULL;
+    if (!slash)
+        request_refuse(request, 404, "no such path");
+    if (!body)
+        return;
+    json_object_set_new(body, "name", json_stringn(rest, (size_t)(slash - rest)));
+    json_object_set_new(body, "action", json_string(slash + 1));
+    api_call(self, request, start_action, body);
+}
+
 // -- tokens
 
 enum { LIFETIME_S = 3600, LIFETIME_MOST_S = 7 * 24 * 3600 };

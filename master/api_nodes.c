@@ -3,6 +3,7 @@
 #include "core/base/metrics.h"
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
+#include "mail/nodes.h"
 #include "mail/schema.h"
 #include "master/alarms.h"
 #include "master/api_internal.h"
@@ -63,12 +64,12 @@ static void add_flow(json_t *row, const json_t *status)
 static json_t *node_row(const struct master *master, const struct member *member,
                         const json_t *documents)
 {
-    json_t *row =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", member->name, "role",
-                  role_name(member->role), "state", member_state(member, loop_now_ms(master->loop)),
-                  "site", site_of(documents, member->name, member->site), "revision",
-                  member->revision, "version", member->version, "key", member->key, "lag_events",
-                  (json_int_t)tracker_lag(&member->tracker));
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "name", member->name,
+                            "role", role_name(member->role), "state",
+                            member_shown_state(member, loop_now_ms(master->loop)), "site",
+                            site_of(documents, member->name, member->site), "revision",
+                            member->revision, "version", member->version, "key", member->key,
+                            "lag_events", (json_int_t)tracker_lag(&member->tracker));
     json_object_set_new(row, "lag_seconds", json_real((double)member->lag_ms / 1000));
     add_flow(row, member->status);
     const char *tree = json_string_value(json_object_get(master->tree, "tree"));
@@ -79,6 +80,21 @@ static json_t *node_row(const struct master *master, const struct member *member
         json_object_set_new(row, "reason", json_string(member->reason));
     }
     return row;
+}
+
+// Those whose document still stands: they were revoked, not removed.
+static void add_revoked(json_t *list, const json_t *documents)
+{
+    size_t count;
+    struct settings_node *nodes = nodes_read(documents, 1, &count);
+    for (size_t i = 0; i < count; i++)
+        if (nodes[i].is_revoked)
+            json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "name",
+                                                  nodes[i].name, "role", role_name(nodes[i].role),
+                                                  "state", "revoked", "site",
+                                                  nodes[i].site ? nodes[i].site : "", "revision",
+                                                  "", "version", "", "key", nodes[i].key));
+    nodes_free(nodes, count);
 }
 
 static json_t *node_rows(const struct master *master)
@@ -93,6 +109,7 @@ static json_t *node_rows(const struct master *master)
                                     master->keys.public_key));
     for (size_t i = 0; i < master->members.count; i++)
         json_array_append_new(list, node_row(master, master->members.list[i], documents));
+    add_revoked(list, documents);
     return list;
 }
 
@@ -105,6 +122,41 @@ void get_nodes(struct api *self, struct request *request, const char *rest)
 {
     (void)rest;
     api_call(self, request, answer_nodes, json_object());
+}
+
+static void answer_node(struct call *call)
+{
+    const struct master *master = call->api->master;
+    const char *name = call_text(call, "name");
+    json_t *list = node_rows(master), *row, *found = NULL;
+    const struct member *member = members_by_name(&master->members, name);
+    size_t i;
+    json_array_foreach(list, i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "name")), name) == 0)
+            found = json_incref(row);
+    }
+    json_decref(list);
+    if (!found) {
+        call_refuse(call, 404, "there is no node of that name; see `postern node list`");
+        return;
+    }
+    char document[80];
+    snprintf(document, sizeof(document), "node/%.63s", name);
+    json_object_set(found, "document",
+                    json_object_get(json_object_get(master->tree, "documents"), document));
+    if (member && member->status)
+        json_object_set(found, "status", member->status);
+    call_answer(call, 200, found);
+}
+
+void get_node(struct api *self, struct request *request, const char *rest)
+{
+    json_t *arguments = json_pack("{s:s}", "name", rest);
+    if (arguments)
+        api_call(self, request, answer_node, arguments);
+    else
+        request_refuse(request, 400, "this is no name");
 }
 
 static void add_processes(json_t *list, const struct member *member)

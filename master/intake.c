@@ -127,7 +127,7 @@ static int write_frame(struct master *master, struct member *member, Postern__Pu
     uint64_t count = frame->n_events, last = frame->first + count - 1;
     uint64_t mark = frame->mark;
     int replayed = frame->replayed;
-    memcpy(events->node, member->name, sizeof(events->node));
+    memcpy(events->node, member->record, sizeof(events->node));
     events->epoch = tracker->epoch;
     events->previous = tracker->next - 1;
     events->begins = events->previous == member->base;

@@ -55,15 +55,14 @@ static const char *clash(const struct settings_node *node, const char *name, con
 static const char *objection_to(const json_t *documents, const char *name, const char *key)
 {
     size_t count;
-    const char *objection = NULL;
+    const char *objection =
+        nodes_revoked(documents, key) ? "the key was revoked; make another" : NULL;
     struct settings_node *nodes = nodes_read(documents, 1, &count);
     for (size_t i = 0; i < count && !objection; i++)
         objection = clash(&nodes[i], name, key);
     nodes_free(nodes, count);
     if (!objection && count >= MEMBERS_MOST)
         objection = "the cluster is full";
-    if (!objection && nodes_revoked(documents, key))
-        objection = "the key was revoked; make another";
     return objection;
 }
 
@@ -216,6 +215,86 @@ json_t *member_remove(struct change *self, const json_t *documents)
     document_of(name, document);
     json_object_set_new(changes, document, json_null());
     snprintf(self->comment, sizeof(self->comment), "node %s is removed", name);
+    json_decref(body);
+    return changes;
+}
+
+json_t *member_revoke(struct change *self, const json_t *documents)
+{
+    const char *name = change_text(self, "name");
+    if (strcmp(name, self->master->conf->name) == 0)
+        return change_refuse(self, 409, "this is the master that you ask; ask the other one");
+    json_t *body = copy_of(self, documents);
+    if (!body)
+        return NULL;
+    json_t *changes = revocations(name, body);
+    snprintf(self->comment, sizeof(self->comment), "node %s is revoked", name);
+    json_decref(body);
+    return changes;
+}
+
+// -- what it is to do, how it is called
+
+static json_t *wish(struct change *self, const json_t *documents, const char *state)
+{
+    const char *name = change_text(self, "name");
+    char document[DOCUMENT_SIZE];
+    json_t *body = copy_of(self, documents);
+    if (!body)
+        return NULL;
+    if ((int)schema_number(schema_kind_of("node/x"), body, "role") != ROLE_WORKER) {
+        json_decref(body);
+        return change_refuse(self, 422, "only workers take mail; this is none");
+    }
+    json_object_set_new(body, "state", json_string(state));
+    document_of(name, document);
+    snprintf(self->comment, sizeof(self->comment), "node %s: %s", name, state);
+    return json_pack("{s:o}", document, body);
+}
+
+json_t *member_drain(struct change *self, const json_t *documents)
+{
+    return wish(self, documents, "draining");
+}
+
+json_t *member_undrain(struct change *self, const json_t *documents)
+{
+    return wish(self, documents, "up");
+}
+
+static json_t *rename_to(struct change *self, json_t *body, const char *name, const char *to)
+{
+    char before[DOCUMENT_SIZE], after[DOCUMENT_SIZE];
+    json_t *former = json_object_get(body, "formerly");
+    json_t *list = former ? json_copy(former) : json_array();
+    if (json_array_size(list) >= MEMBER_FORMER_MOST) {
+        json_decref(list);
+        return change_refuse(self, 409, "it has had too many names");
+    }
+    json_array_append_new(list, json_string(name));
+    json_object_set_new(body, "formerly", list);
+    document_of(name, before);
+    document_of(to, after);
+    snprintf(self->comment, sizeof(self->comment), "node %.50s is called %.50s", name, to);
+    return json_pack("{s:n, s:O}", before, after, body);
+}
+
+json_t *member_rename(struct change *self, const json_t *documents)
+{
+    const char *name = change_text(self, "name"), *to = change_text(self, "to");
+    json_t *body = copy_of(self, documents);
+    if (!body)
+        return NULL;
+    int is_worker = (int)schema_number(schema_kind_of("node/x"), body, "role") == ROLE_WORKER;
+    refuse_form(self, to, schema_text(body, "key"), "worker");
+    json_t *changes = NULL;
+    if (!is_worker)
+        change_refuse(self, 422,
+                      "only a worker can be renamed: a master's name is in its node.conf");
+    else if (!self->status && (body_of(documents, to) || objection_to(documents, to, "")))
+        change_refuse(self, 409, "a node has or had that name; see `postern node list`");
+    if (!self->status)
+        changes = rename_to(self, body, name, to);
     json_decref(body);
     return changes;
 }

@@ -12,6 +12,7 @@ struct member *members_add(struct members *self, const char *name, const char *k
         return NULL;
     struct member *member = allocate(sizeof(*member));
     snprintf(member->name, sizeof(member->name), "%s", name);
+    snprintf(member->record, sizeof(member->record), "%s", name);
     snprintf(member->key, sizeof(member->key), "%s", key);
     snprintf(member->route, sizeof(member->route), "%s", key);
     member->role = role;
@@ -53,10 +54,21 @@ struct member *members_by_key(const struct members *self, const char *key)
     return NULL;
 }
 
+static int has_been(const struct member *member, const char *name)
+{
+    for (size_t i = 0; i < member->former_count; i++)
+        if (strcmp(member->former[i], name) == 0)
+            return 1;
+    return 0;
+}
+
 struct member *members_by_name(const struct members *self, const char *name)
 {
     for (size_t i = 0; i < self->count; i++)
         if (strcmp(self->list[i]->name, name) == 0)
+            return self->list[i];
+    for (size_t i = 0; i < self->count; i++)
+        if (has_been(self->list[i], name))
             return self->list[i];
     return NULL;
 }
@@ -66,4 +78,19 @@ const char *member_state(const struct member *self, int64_t now_ms)
     if (self->heard_ms == 0)
         return "joining";
     return now_ms - self->heard_ms < MEMBER_LOST_MS ? "up" : "lost";
+}
+
+static json_int_t amount_of(const struct member *self, const char *key)
+{
+    const json_t *value = json_object_get(self->status, key);
+    return json_integer_value(json_is_object(value) ? json_object_get(value, "messages") : value);
+}
+
+const char *member_shown_state(const struct member *self, int64_t now_ms)
+{
+    const char *state = member_state(self, now_ms);
+    if (self->wish == NODE_WISH_UP || strcmp(state, "up") != 0)
+        return state;
+    int holds = !self->status || amount_of(self, "spool") > 0 || amount_of(self, "queue") > 0;
+    return holds ? "draining" : "maintenance";
 }

@@ -9,13 +9,16 @@
 #include "master/tracker.h"
 #include <jansson.h>
 
-enum { MEMBERS_MOST = 256, MEMBER_LOST_MS = 10000 };
+enum { MEMBER_FORMER_MOST = 16, MEMBERS_MOST = 256, MEMBER_LOST_MS = 10000 };
 
 struct member {
     char name[64], key[41];
     char previous_key[41];    // "": none; good until
     int64_t previous_until_s; // Unix time
-    char route[41];           // the one of them that it spoke with last
+    char former[MEMBER_FORMER_MOST][64];
+    size_t former_count;
+    char record[64]; // the name in the record: the first that it had
+    char route[41];  // the one of them that it spoke with last
     enum role role;
     enum node_wish wish;
     int is_seen; // by membership_follow, which sets it
@@ -44,5 +47,8 @@ void members_remove(struct members *self, struct member *member);
 void members_clear(struct members *self);
 // Also by its key before, while that is good.
 struct member *members_by_key(const struct members *self, const char *key);
+// Also by a name it had.
 struct member *members_by_name(const struct members *self, const char *name);
 const char *member_state(const struct member *self, int64_t now_ms); // joining, up, lost
+// For people: also draining, and maintenance once a draining node holds no mail any more.
+const char *member_shown_state(const struct member *self, int64_t now_ms);

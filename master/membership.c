@@ -94,6 +94,12 @@ static int update(struct member *member, const struct settings_node *node)
     member->role = node->role;
     member->wish = node->wish;
     member->is_seen = 1;
+    member->former_count = 0;
+    for (size_t i = 0; i < node->former_count && i < MEMBER_FORMER_MOST; i++)
+        snprintf(member->former[member->former_count++], sizeof(member->former[0]), "%.63s",
+                 node->former[i]);
+    memcpy(member->record, node->former_count ? member->former[0] : member->name,
+           sizeof(member->record));
     return ends;
 }
 

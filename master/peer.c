@@ -66,7 +66,7 @@ static void fill_hello(struct hello *self, const struct master *master)
         if (!member->tracker.epoch)
             continue;
         postern__peer_position__init(position);
-        position->node = bytes_of(member->name);
+        position->node = bytes_of(member->record);
         position->epoch = member->tracker.epoch;
         position->watermark = member->tracker.committed;
         self->list[self->message.n_positions++] = position;

@@ -27,7 +27,7 @@ static size_t limits_of(const struct master *master, struct reconcile_limit *lim
         if (!member->tracker.epoch ||
             strcmp(member_state(member, loop_now_ms(master->loop)), "up") != 0)
             continue;
-        memcpy(limits[count].node, member->name, sizeof(limits[count].node));
+        memcpy(limits[count].node, member->record, sizeof(limits[count].node));
         limits[count].epoch = member->tracker.epoch;
         limits[count++].upto = member->tracker.committed;
     }

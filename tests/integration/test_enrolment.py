@@ -324,3 +324,78 @@ def test_a_second_master_joins_and_running_workers_serve_it_until_it_is_removed(
         mail = fresh_mail()
         assert send_mail(gateway.port, mail)[0] == 250
         gateway.wait_disposition(mail, "delivered")
+
+
+def greeting(port):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.settimeout(5)
+        return connection.recv(200).decode()
+
+
+def state_of(cluster, name):
+    return members(cluster)[name]["state"]
+
+
+def test_a_drained_worker_takes_no_mail_until_it_is_undrained(cluster):
+    mail = fresh_mail()
+    assert send_mail(cluster.port, mail)[0] == 250
+    cluster.command("node", "drain", "worker-1")
+    eventually(lambda: greeting(cluster.port).startswith("421 4.3.2"), 10, "the worker to answer 421")
+    eventually(lambda: state_of(cluster, "worker-1") == "maintenance", 20, "its queue to be empty")
+    cluster.wait_disposition(mail, "delivered")
+    cluster.command("node", "undrain", "worker-1")
+    eventually(lambda: greeting(cluster.port).startswith("220"), 10, "the worker to take mail again")
+    eventually(lambda: state_of(cluster, "worker-1") == "up", 10, "it to be up")
+
+
+def test_a_renamed_worker_goes_on_and_loses_no_event(cluster):
+    node = Node(cluster, "old-name", token_of(cluster))
+    try:
+        eventually(lambda: members(cluster).get("old-name", {}).get("state") == "up", 20, "the worker to be up")
+        before, after = fresh_mail(), fresh_mail()
+        eventually(lambda: send_mail(node.smtp, before)[0] == 250, 20, "it to take mail", pause=0.5)
+        cluster.wait_disposition(before, "delivered")
+        cluster.command("node", "rename", "old-name", "new-name")
+        assert send_mail(node.smtp, after)[0] == 250
+        cluster.wait_disposition(after, "delivered")
+        assert "old-name" not in members(cluster) and members(cluster)["new-name"]["lag_events"] == 0
+        assert len(cluster.messages("--message-id", before.message_id)) == 1
+        with pytest.raises(CommandFailed, match="had that name"):
+            cluster.command("node", "rename", "new-name", "worker-1")
+        cluster.kill("master", number=signal.SIGKILL)
+        eventually(cluster.master_answers, 20, "the master to answer")
+        eventually(lambda: members(cluster)["new-name"]["state"] == "up", 30, "it to be up again")
+        assert members(cluster)["new-name"]["lag_events"] == 0
+    finally:
+        node.process.kill()
+
+
+def test_34_a_revoked_worker_is_cut_within_five_seconds_and_the_others_lose_nothing(cluster):
+    node = Node(cluster, "stolen", token_of(cluster))
+    try:
+        eventually(lambda: members(cluster).get("stolen", {}).get("state") == "up", 20, "the worker to be up")
+        spoken = "node.hello node=stolen"
+        eventually(lambda: spoken in cluster.log("master"), 10, "its hello")
+        begun = time.monotonic()
+        cluster.command("node", "revoke", "stolen")
+        eventually(lambda: state_of(cluster, "stolen") == "revoked", 5, "it to be revoked")
+        assert time.monotonic() - begun < 5
+        mail = fresh_mail()
+        eventually(lambda: send_mail(node.smtp, mail)[0] == 250, 20, "it to take mail", pause=0.5)
+        others = fresh_mail()
+        assert send_mail(cluster.port, others)[0] == 250
+        cluster.wait_disposition(others, "delivered")   # the others came back
+        assert cluster.message(mail) is None            # it is heard no more
+        with pytest.raises(CommandFailed, match="revoked"):
+            cluster.command("node", "add", "stolen-2", members(cluster)["stolen"]["key"])
+        with pytest.raises(CommandFailed, match="for good"):
+            cluster.command("config", "unset", "revoked/" + hex_of(members(cluster)["stolen"]["key"]))
+    finally:
+        node.process.kill()
+
+
+def hex_of(key):
+    letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+    groups = [key[at:at + 5] for at in range(0, 40, 5)]
+    values = [sum(letters.index(letter) * 85 ** (4 - place) for place, letter in enumerate(group)) for group in groups]
+    return b"".join(value.to_bytes(4, "big") for value in values).hex()

@@ -168,6 +168,7 @@ static void bench_open(struct bench *self, const char *ingress)
     self->fds[0] = listen_somewhere(&self->plain);
     self->fds[1] = listen_somewhere(&self->implicit);
     struct listener_options options = {.loop = self->loop,
+                                       .node = "mx1",
                                        .settings = self->settings,
                                        .hostname = "mx.test.example",
                                        .spool = &self->spool,
