@@ -399,3 +399,27 @@ def hex_of(key):
     groups = [key[at:at + 5] for at in range(0, 40, 5)]
     values = [sum(letters.index(letter) * 85 ** (4 - place) for place, letter in enumerate(group)) for group in groups]
     return b"".join(value.to_bytes(4, "big") for value in values).hex()
+
+
+def test_35_eight_workers_are_back_within_30_s_of_the_masters_restart():
+    """All lose their sessions at once, and meet a master that has just started."""
+    with Gateway() as gateway:
+        tokens = [token_of(gateway) for _ in range(8)]
+        nodes = [Node(gateway, f"mx{i}", token) for i, token in enumerate(tokens)]
+        names = {"worker-1", *(f"mx{i}" for i in range(8))}
+
+        def up():
+            return {name for name, row in members(gateway).items() if row["state"] == "up"} >= names
+
+        try:
+            eventually(up, 60, "all workers to be up", pause=0.2)
+            gateway.kill("master", number=signal.SIGKILL)
+            begun = time.monotonic()
+            eventually(gateway.master_answers, 20, "the master to answer")
+            eventually(up, 30, "all workers to be back", pause=0.2)
+            assert time.monotonic() - begun < 30
+        finally:
+            for node in nodes:
+                node.process.terminate()
+            for node in nodes:
+                node.process.wait(30)
