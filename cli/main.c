@@ -62,6 +62,8 @@ static const struct {
      "       postern node add NAME KEY [--role worker|master|monitor]\n"
      "       postern node show NAME\n"
      "       postern node drain|undrain NAME             no new mail, and again\n"
+     "       postern node rotate-key NAME                a new key for a worker, without an "
+     "outage\n"
      "       postern node rename NAME NEW                its record keeps the first name\n"
      "       postern node revoke NAME                    its key can never come back\n"
      "       postern node remove NAME                    the same, and it is forgotten; nobody "

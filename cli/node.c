@@ -112,6 +112,11 @@ static int node_revoke(struct cli *self, int argc, char **argv)
     return act_simply(self, argc, argv, "revoke", "is revoked: its key can never come back");
 }
 
+static int node_rotate(struct cli *self, int argc, char **argv)
+{
+    return act_simply(self, argc, argv, "rotate-key", "has a new key; the old one ends in a day");
+}
+
 static int node_rename(struct cli *self, int argc, char **argv)
 {
     int code;
@@ -146,9 +151,9 @@ static int node_show(struct cli *self, int argc, char **argv)
 
 int command_node(struct cli *self, int argc, char **argv)
 {
-    static const struct subcommand rows[] = {{"list", node_list},       {"show", node_show},
-                                             {"add", node_add},         {"drain", node_drain},
-                                             {"undrain", node_undrain}, {"revoke", node_revoke},
-                                             {"remove", node_remove},   {"rename", node_rename}};
+    static const struct subcommand rows[] = {
+        {"list", node_list},     {"show", node_show},       {"add", node_add},
+        {"drain", node_drain},   {"undrain", node_undrain}, {"revoke", node_revoke},
+        {"remove", node_remove}, {"rename", node_rename},   {"rotate-key", node_rotate}};
     return cli_choose(self, rows, ARRAY_LENGTH(rows), argc, argv);
 }

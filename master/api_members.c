@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "master/api_internal.h"
+#include "master/commands.h"
 #include "master/door.h"
 #include "master/member_changes.h"
 #include <openssl/crypto.h>
@@ -70,9 +71,43 @@ static const struct {
     {"rename", member_rename},
 };
 
+enum { ROTATE_MS = 10000 };
+
+static void rotated(void *context, const struct member *member, json_t *reply, const char *error)
+{
+    struct call *call = context;
+    (void)member;
+    if (error) {
+        call_refuse(call, 503, error);
+        return;
+    }
+    json_object_set(call->arguments, "key", json_object_get(reply, "key"));
+    start(call, member_rekey, answer_done);
+}
+
+// The node makes its key itself and tells the public half.
+static void start_rotation(struct call *call)
+{
+    struct master *master = call->api->master;
+    struct member *member = members_by_name(&master->members, call_text(call, "name"));
+    json_t *command = json_pack("{s:s}", "command", "rotate-key");
+    int is_us = strcmp(call_text(call, "name"), master->conf->name) == 0;
+    if (!member && !is_us)
+        call_refuse(call, 404, "there is no node of that name; see `postern node list`");
+    else if (is_us || member->role != ROLE_WORKER)
+        call_refuse(call, 422, "only a worker's key can be rotated; a master joins anew");
+    else
+        commands_send(master->commands, member, command, ROTATE_MS, rotated, call);
+    json_decref(command);
+}
+
 static void start_action(struct call *call)
 {
     const char *action = call_text(call, "action");
+    if (strcmp(action, "rotate-key") == 0) {
+        start_rotation(call);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LENGTH(actions); i++)
         if (strcmp(actions[i].action, action) == 0) {
             start(call, actions[i].make, answer_done);

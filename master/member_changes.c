@@ -298,3 +298,27 @@ json_t *member_rename(struct change *self, const json_t *documents)
     json_decref(body);
     return changes;
 }
+
+json_t *member_rekey(struct change *self, const json_t *documents)
+{
+    enum { BOTH_GOOD_S = 24 * 3600 };
+    const char *name = change_text(self, "name"), *key = change_text(self, "key");
+    char document[DOCUMENT_SIZE];
+    json_t *body = copy_of(self, documents);
+    if (!body)
+        return NULL;
+    const char *objection = objection_to(documents, "", key);
+    refuse_form(self, name, key, "worker");
+    if (objection && !self->status)
+        change_refuse(self, 409, "%s", objection);
+    if (self->status) {
+        json_decref(body);
+        return NULL;
+    }
+    json_object_set(body, "previous_key", json_object_get(body, "key"));
+    json_object_set_new(body, "previous_until", json_integer(clock_wall_ms() / 1000 + BOTH_GOOD_S));
+    json_object_set_new(body, "key", json_string(key));
+    document_of(name, document);
+    snprintf(self->comment, sizeof(self->comment), "node %s has a new key", name);
+    return json_pack("{s:o}", document, body);
+}

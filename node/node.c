@@ -168,10 +168,24 @@ static void on_wanted(void *context, unsigned master, const Postern__ConfigReque
     apply_wanted(self->apply, master, request);
 }
 
+// Every other command is a delivery's.
+static int is_rotation(const Postern__Command *command)
+{
+    json_t *body = json_loadb((const char *)command->body.data, command->body.len,
+                              JSON_REJECT_DUPLICATES, NULL);
+    const char *name = json_string_value(json_object_get(body, "command"));
+    int is = name && strcmp(name, "rotate-key") == 0;
+    json_decref(body);
+    return is;
+}
+
 static void on_command(void *context, unsigned master, const Postern__Command *command)
 {
     struct node *self = context;
-    commands_run(self->commands, master, command);
+    if (is_rotation(command))
+        rotate_asked(self->rotate, master, command->number);
+    else
+        commands_run(self->commands, master, command);
 }
 
 static void on_body(void *context, unsigned master, const Postern__BodyRequest *request)
@@ -274,6 +288,7 @@ static void applied(void *context, const struct settings *settings)
     struct node *self = context;
     supervise_settings(self->supervise, settings);
     note(self, "", "configuration applied", 0);
+    rotate_follow(self->rotate, settings);
     if (!masters_follow(&self->process.conf, settings))
         return;
     const char *keys[MASTERS_MOST];
@@ -330,6 +345,31 @@ static const char *day_of(void *context, const struct ulid *id)
 }
 
 static char *local_status(void *context);
+
+// -- a new key
+
+static void answer_rotation(void *context, unsigned master, uint64_t number, const char *key,
+                            const char *error)
+{
+    struct node *self = context;
+    Postern__CommandReply reply = POSTERN__COMMAND_REPLY__INIT;
+    json_t *body = json_pack("{s:s}", key ? "key" : "error", key ? key : error);
+    char *text = json_dumps(body, JSON_COMPACT);
+    reply.number = number;
+    reply.failed = key == NULL;
+    reply.body = bytes_of(text);
+    if (uplink_send(self->uplink, master, CONTROL_REPLY, &reply.base) < 0)
+        log_debug("rotate.unanswered", "master=%u errno=%d", master, errno);
+    free(text);
+    json_decref(body);
+}
+
+static void took_keys(void *context, const struct curve_keys *keys)
+{
+    struct node *self = context;
+    self->keys = *keys;
+    uplink_rekey(self->uplink, keys);
+}
 
 // -- time
 
@@ -508,6 +548,8 @@ static void open_rest(struct node *self)
         run_work, reload_all, request_config, give_back, report_config, applied, self};
     const struct commands_ops commands_ops = {deliveries, send_command, send_reply, self};
     const struct supervise_ops supervise_ops = {on_alarm, beat_briskly, drained, self};
+    const struct rotate_ops rotate_ops = {run_work, answer_rotation, took_keys, self};
+    self->rotate = rotate_new(self->process.conf.keys, &rotate_ops);
     self->apply = apply_new(self->process.state, &apply_ops);
     self->commands = commands_new(self->loop, &commands_ops);
     self->supervise =
@@ -543,6 +585,7 @@ int node_open(struct node *self, char *ret_error, size_t error_size)
     }
     note(self, "", "started", 0);
     supervise_settings(self->supervise, apply_settings(self->apply));
+    rotate_follow(self->rotate, apply_settings(self->apply));
     timer_start(self->second, 0);
     timer_start(self->beat, 0);
     return 0;
@@ -563,6 +606,7 @@ void node_close(struct node *self)
     uplink_destroy(&self->uplink);
     supervise_destroy(&self->supervise);
     apply_destroy(&self->apply);
+    rotate_destroy(&self->rotate);
     probes_destroy(&self->probes);
     stages_free(&self->stages);
     sockets_close(&self->sockets);

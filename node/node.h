@@ -13,6 +13,7 @@
 #include "node/probes.h"
 #include "node/replay.h"
 #include "node/shelving.h"
+#include "node/rotate.h"
 #include "node/sockets.h"
 #include "node/stages.h"
 #include "node/supervise.h"
@@ -38,6 +39,7 @@ struct node {
     struct bodies *bodies;
     struct shelving *shelving;
     struct api *api;
+    struct rotate *rotate;
     struct probes *probes;
     struct watch_of_node watch;
     struct timer *second, *beat, *flush;

@@ -238,6 +238,14 @@ void uplink_follow(struct uplink *self)
     }
 }
 
+void uplink_rekey(struct uplink *self, const struct curve_keys *keys)
+{
+    self->keys = *keys;
+    for (unsigned i = 0; i < self->count; i++)
+        close_door(&self->doors[i]);
+    uplink_follow(self);
+}
+
 struct uplink *uplink_new(struct loop *loop, const struct nodeconf *conf,
                           const struct curve_keys *keys, struct outbox *outbox,
                           const struct uplink_ops *ops)

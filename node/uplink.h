@@ -39,6 +39,8 @@ void uplink_destroy(struct uplink **self);
 // conf's masters have changed: opens the doors that are new, closes those that are gone.
 void uplink_follow(struct uplink *self);
 
+// New keys for this node: all doors are opened anew.
+void uplink_rekey(struct uplink *self, const struct curve_keys *keys);
 void uplink_publish(struct uplink *self, enum topic topic, const Postern__Publication *publication);
 void uplink_heartbeat(struct uplink *self, const char *status); // JSON
 void uplink_hello(struct uplink *self); // to all: something about us changed

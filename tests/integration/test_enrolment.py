@@ -394,6 +394,23 @@ def test_34_a_revoked_worker_is_cut_within_five_seconds_and_the_others_lose_noth
         node.process.kill()
 
 
+def test_a_key_is_rotated_without_an_outage(cluster):
+    before = members(cluster)["worker-1"]["key"]
+    cluster.command("node", "rotate-key", "worker-1")
+    after = members(cluster)["worker-1"]["key"]
+    assert after != before
+    file = cluster.home / "worker/keys/node.key"
+    eventually(lambda: file.read_text().splitlines()[0] == after, 10, "the worker to take its new key")
+    mail = fresh_mail()
+    assert send_mail(cluster.port, mail)[0] == 250
+    cluster.wait_disposition(mail, "delivered")
+    assert cluster.ask("node", "show", "worker-1")["document"]["previous_key"] == before
+    cluster.kill("node", number=signal.SIGKILL)     # it starts with the new one
+    eventually(lambda: state_of(cluster, "worker-1") == "up", 20, "it to be up")
+    with pytest.raises(CommandFailed, match="only a worker"):
+        cluster.command("node", "rotate-key", "master-a")
+
+
 def hex_of(key):
     letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
     groups = [key[at:at + 5] for at in range(0, 40, 5)]
