@@ -295,6 +295,7 @@ static void applied(void *context, const struct settings *settings)
     unsigned count = master_keys(&self->process.conf, keys);
     log_info("masters", "count=%u", count);
     outbox_masters(self->outbox, keys, count);
+    shelving_masters(self->shelving, count);
     uplink_follow(self->uplink);
 }
 

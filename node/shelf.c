@@ -96,6 +96,14 @@ const char *shelf_day(const struct shelf *self, const struct ulid *id)
 
 // -- the masters
 
+void shelf_masters(struct shelf *self, unsigned masters)
+{
+    assert(masters <= SHELF_MASTERS_MOST);
+    self->masters = (1u << masters) - 1;
+    for (unsigned i = 0; i < SHELF_MASTERS_MOST; i++)
+        shelf_session(self, i);
+}
+
 struct letting {
     struct shelf *shelf;
     unsigned bit;

@@ -21,6 +21,8 @@ void shelf_add(struct shelf *self, const struct ulid *id, const char *day, uint6
 void shelf_remove(struct shelf *self, const struct ulid *id);           // its file is gone
 const char *shelf_day(const struct shelf *self, const struct ulid *id); // NULL: not here
 
+// The member masters are others from now on: each is asked anew, nothing goes until it has told.
+void shelf_masters(struct shelf *self, unsigned masters);
 // A new session: the master may have been put back, so what it held before counts no more.
 void shelf_session(struct shelf *self, unsigned master);
 void shelf_held(struct shelf *self, unsigned master, const struct ulid *id);

@@ -220,6 +220,13 @@ static void ask(struct shelving *self, unsigned master)
     self->tidy_ms = loop_now_ms(self->loop) + TIDY_AFTER_MS; // by then it has answered
 }
 
+void shelving_masters(struct shelving *self, unsigned masters)
+{
+    shelf_masters(self->shelf, masters);
+    for (unsigned i = 0; i < masters; i++)
+        self->ask_ms[i] = loop_now_ms(self->loop) + ASK_FIRST_MS;
+}
+
 void shelving_session(struct shelving *self, unsigned master)
 {
     shelf_session(self->shelf, master);

@@ -21,6 +21,7 @@ struct shelving *shelving_new(struct loop *loop, struct journal *journal, const 
                               unsigned masters, const struct shelving_ops *ops);
 void shelving_destroy(struct shelving **self);                              // after the journal
 void shelving_event(struct shelving *self, const void *event, size_t size); // of a stage, packed
+void shelving_masters(struct shelving *self, unsigned masters); // are others from now on
 void shelving_session(struct shelving *self, unsigned master);
 void shelving_held(struct shelving *self, unsigned master, const Postern__BodiesHeld *held);
 // Each second. `percent` of the file system is the share of bodies that no master holds.
