@@ -146,8 +146,6 @@ int enrol_open(struct master *master, char *ret_error, size_t error_size)
     if (store_watermarks(databases->store, restore_one, master) < 0)
         return -1;
     zap_ready(master->zap);
-    if (master->conf->master_count == 0)
-        enrol_ready(master);
     return 0;
 }
 

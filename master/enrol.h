@@ -10,5 +10,6 @@
 // after 60 s. -1 with a message.
 NODISCARD int enrol_open(struct master *master, char *ret_error, size_t error_size);
 // What the peer has is here, or it has none: nothing is missing that could be a revocation.
+// Puts a job to the writer: once all is open, for the databases are the writer's from then on.
 void enrol_ready(struct master *master);
 void enrol_tick(struct master *master); // every second

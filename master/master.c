@@ -178,6 +178,8 @@ int master_open(struct master *self, char *ret_error, size_t error_size)
     self->alarms = alarms_new(self);
     self->timer = timer_new(self->loop, tick, self);
     timer_start(self->timer, TICK_MS);
+    if (self->conf->master_count == 0)
+        enrol_ready(self);
     return 0;
 }
 
