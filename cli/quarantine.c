@@ -159,6 +159,14 @@ static const char *pending_text(const json_t *order)
     return "ordered, the outcome is not known yet";
 }
 
+static const char *outcome_text(const json_t *order)
+{
+    const char *outcome = text_of(order, "outcome");
+    if (strcmp(outcome, "unsure") == 0)
+        return "unsure: perhaps delivered; `release --again` sends it once more";
+    return *outcome ? outcome : pending_text(order);
+}
+
 // Prints one line for each order. 0 when every one ended as it was meant.
 static int tell_outcomes(const struct cli *self, const char *id, const json_t *orders)
 {
@@ -175,7 +183,7 @@ static int tell_outcomes(const struct cli *self, const char *id, const json_t *o
             continue;
         printf("%s  ", id);
         print_text(text_of(order, "address"));
-        printf("  %s  ", *outcome ? outcome : pending_text(order));
+        printf("  %s  ", outcome_text(order));
         print_text(text_of(order, "reply"));
         puts("");
     }

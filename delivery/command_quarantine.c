@@ -10,7 +10,7 @@
 static const char *const states[] = {
     [QUARANTINE_HELD] = "held",         [QUARANTINE_RELEASING] = "held",
     [QUARANTINE_RELEASED] = "released", [QUARANTINE_FAILED] = "held",
-    [QUARANTINE_DELETED] = "deleted",
+    [QUARANTINE_DELETED] = "deleted",   [QUARANTINE_UNSURE] = "held",
 };
 
 // "" while it is not known.
@@ -20,6 +20,7 @@ static const char *const outcomes[] = {
     [QUARANTINE_RELEASED] = "delivered",
     [QUARANTINE_FAILED] = "failed",
     [QUARANTINE_DELETED] = "deleted",
+    [QUARANTINE_UNSURE] = "unsure",
 };
 
 static void order_key(char *ret, size_t size, const char *id,

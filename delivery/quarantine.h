@@ -12,6 +12,7 @@ enum quarantine_state {
     QUARANTINE_RELEASED,
     QUARANTINE_FAILED, // the release was refused for good
     QUARANTINE_DELETED,
+    QUARANTINE_UNSURE, // the delivery died in two tries of the release: perhaps delivered
 };
 
 // Files the job's mail and records it, then tells its outcome.
@@ -25,8 +26,8 @@ struct quarantine_order {
     uint32_t round; // of a release: a higher one releases again
 };
 
-// Carries it out, or tells what became of it: "pending", "released", "failed", "deleted", "deleted
-// before", "unknown".
+// Carries it out, or tells what became of it: "pending", "released", "failed", "unsure", "deleted",
+// "deleted before", "unknown".
 const char *quarantine_release(struct queue *self, const struct quarantine_order *order);
 const char *quarantine_delete(struct queue *self, const struct quarantine_order *order);
 
@@ -34,6 +35,11 @@ const char *quarantine_delete(struct queue *self, const struct quarantine_order 
 int quarantine_replay(struct queue *self, struct position where, const void *payload);
 int quarantine_replay_order(struct queue *self, struct position where, const void *payload);
 void quarantine_replay_release(struct queued *mail); // a release is in the journal
+// A try of a release leaves once it is counted durably; an end that is known takes it back.
+void quarantine_try(struct queued *mail);
+void quarantine_tried(struct queued *mail);
+// After the replay: the delivery died in two of its tries, and now its outcome is `unsure`.
+int quarantine_unsure(struct queued *mail);
 void quarantine_recovered(struct queue *self);
 void quarantine_released(struct queued *mail, const unsigned *at, size_t count,
                          Postern__Disposition disposition);

@@ -13,6 +13,7 @@ struct quarantined_recipient {
     uint32_t round; // of the last release
     enum quarantine_state state;
     char *reply;
+    uint32_t tries; // of that release, begun and without an end that is known
 };
 
 struct quarantined {
@@ -29,6 +30,8 @@ struct quarantined {
 typedef void quarantine_written_fn(void *context);
 
 struct quarantined *quarantine_find(const struct queue *self, const struct ulid *id);
+struct quarantined *quarantine_entry_of(const struct queued *mail); // of a release, or NULL
+enum quarantine_state quarantine_state_after(Postern__Disposition disposition);
 struct quarantined *quarantine_make(struct queue *self, const struct ulid *id,
                                     const ProtobufCBinaryData *day);
 struct quarantined_recipient *quarantine_recipient(const struct quarantined *entry, uint32_t index);

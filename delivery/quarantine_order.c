@@ -58,6 +58,7 @@ void quarantine_write(struct queue *self, struct quarantined *entry, quarantine_
         list[i]->round = from->round;
         list[i]->state = from->state;
         list[i]->reply = bytes_of(from->reply);
+        list[i]->tries = from->tries;
     }
     kept.id = (ProtobufCBinaryData){ULID_SIZE, entry->id.bytes};
     kept.day = bytes_of(entry->day);
@@ -224,6 +225,7 @@ static void begin_release(struct queue *self, struct quarantined *entry,
             continue;
         recipient->state = QUARANTINE_RELEASING;
         recipient->round = order->round;
+        recipient->tries = 0;
         release->recipients[release->count++] = recipient->index;
     }
     quarantine_path(self, entry->day, &entry->id, folder, name);
@@ -263,44 +265,11 @@ const char *quarantine_release(struct queue *self, const struct quarantine_order
     if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 ||
         quarantine_in_state(entry, order, QUARANTINE_HELD) > 0 || entry->ordered > 0)
         return "pending";
+    if (quarantine_in_state(entry, order, QUARANTINE_UNSURE) > 0)
+        return "unsure";
     if (quarantine_in_state(entry, order, QUARANTINE_FAILED) > 0)
         return "failed";
     if (quarantine_in_state(entry, order, QUARANTINE_RELEASED) > 0)
         return "released";
     return quarantine_in_state(entry, order, QUARANTINE_DELETED) > 0 ? "deleted before" : "unknown";
-}
-
-static void release_recorded(void *context)
-{
-    keeping_done(context);
-}
-
-// The release's own records tell its outcome until the entry's does.
-void quarantine_write_outcome(struct queued *mail, struct quarantined *entry)
-{
-    keeping_wait(mail->keeping);
-    quarantine_write(mail->queue, entry, release_recorded, mail->keeping);
-}
-
-void quarantine_released(struct queued *mail, const unsigned *at, size_t count,
-                         Postern__Disposition disposition)
-{
-    struct queue *self = mail->queue;
-    struct ulid id;
-    memcpy(id.bytes, mail->head->released.data, ULID_SIZE);
-    struct quarantined *entry = quarantine_find(self, &id);
-    int good = disposition == POSTERN__DISPOSITION__DISPOSITION_DELIVERED;
-    for (size_t i = 0; entry && i < count; i++) {
-        struct quarantined_recipient *recipient =
-            quarantine_recipient(entry, mail->recipients[at[i]].index);
-        if (!recipient)
-            continue;
-        recipient->state = good ? QUARANTINE_RELEASED : QUARANTINE_FAILED;
-        free(recipient->reply);
-        recipient->reply =
-            mail->recipients[at[i]].reply ? duplicate(mail->recipients[at[i]].reply) : NULL;
-    }
-    if (!entry)
-        return;
-    quarantine_write_outcome(mail, entry);
 }

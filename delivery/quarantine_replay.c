@@ -49,8 +49,9 @@ static void take_kept(struct quarantined *entry, const Postern__KeptRecipient *k
     struct quarantined_recipient *recipient =
         quarantine_add(entry, kept->recipient, &kept->address);
     recipient->round = kept->round;
+    recipient->tries = kept->tries;
     recipient->state =
-        kept->state <= QUARANTINE_DELETED ? (enum quarantine_state)kept->state : QUARANTINE_HELD;
+        kept->state <= QUARANTINE_UNSURE ? (enum quarantine_state)kept->state : QUARANTINE_HELD;
     // A release under way stands in a record of its own, which says so; one that was never begun is
     // none.
     if (recipient->state == QUARANTINE_RELEASING)
@@ -82,11 +83,7 @@ int quarantine_replay_order(struct queue *self, struct position where, const voi
 
 void quarantine_replay_release(struct queued *mail)
 {
-    struct ulid id;
-    if (mail->head->released.len != ULID_SIZE)
-        return;
-    memcpy(id.bytes, mail->head->released.data, ULID_SIZE);
-    struct quarantined *entry = quarantine_find(mail->queue, &id);
+    struct quarantined *entry = quarantine_entry_of(mail);
     int news = 0;
     for (size_t i = 0; entry && i < mail->count; i++) {
         struct quarantined_recipient *recipient =
@@ -94,12 +91,13 @@ void quarantine_replay_release(struct queued *mail)
         if (!recipient || recipient->round > mail->head->round)
             continue;
         int known = recipient->round == mail->head->round && recipient->state != QUARANTINE_HELD;
+        if (recipient->round < mail->head->round)
+            recipient->tries = 0;
         recipient->round = mail->head->round;
         if (mail->recipients[i].state != QUEUED_ENDED)
             recipient->state = QUARANTINE_RELEASING;
         else if (!known)
-            recipient->state =
-                mail->recipients[i].refused ? QUARANTINE_FAILED : QUARANTINE_RELEASED;
+            recipient->state = quarantine_state_after(mail->recipients[i].end);
         news |= !known && mail->recipients[i].state == QUEUED_ENDED;
     }
     if (news)

@@ -175,7 +175,10 @@ void queued_try(struct queued *mail)
         mail->recipients[i].state = QUEUED_OUT;
         mail->out++;
     }
-    mail->queue->ops->deliver(mail->queue->io, mail);
+    if (mail->head && mail->head->order.len > 0)
+        quarantine_try(mail);
+    else
+        mail->queue->ops->deliver(mail->queue->io, mail);
 }
 
 void queued_ended(struct queued *mail, size_t at)

@@ -171,6 +171,15 @@ void queued_discarded(struct queued *mail, const unsigned *at, size_t count)
     write_end(ending);
 }
 
+void queued_unsure(struct queued *mail, const unsigned *at, size_t count)
+{
+    struct ending *ending = ending_new(mail, POSTERN__DISPOSITION__DISPOSITION_UNSURE, at, count);
+    for (size_t i = 0; i < count; i++)
+        queued_log(mail, "unsure", at[i]);
+    pack_event(ending, POSTERN__KIND__KIND_RELEASED);
+    write_end(ending);
+}
+
 void queued_delivered(struct queued *mail, const unsigned *at, size_t count)
 {
     count_results(POSTERN__DISPOSITION__DISPOSITION_DELIVERED, count);
@@ -330,6 +339,7 @@ void queued_turn_over(struct queued *mail)
                                                mail->envelope->received_ms, now,
                                                self->ops->random(self->io)));
         queued_write_tried(mail);
+        quarantine_tried(mail);
     }
     free(at);
     queued_unload(mail);

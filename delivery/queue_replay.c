@@ -286,12 +286,12 @@ static int superseded(struct queue *self, struct found_head *found)
     return 1;
 }
 
-static int end_refused(const Postern__Event *event, uint32_t index)
+static Postern__Disposition end_of(const Postern__Event *event, uint32_t index)
 {
     for (size_t i = 0; i < event->n_recipients; i++)
         if (event->recipients[i]->recipient == index)
-            return event->recipients[i]->disposition != POSTERN__DISPOSITION__DISPOSITION_DELIVERED;
-    return 0;
+            return event->recipients[i]->disposition;
+    return POSTERN__DISPOSITION__DISPOSITION_NONE;
 }
 
 static void take_ends(struct queue *self, struct queued *mail)
@@ -310,7 +310,7 @@ static void take_ends(struct queue *self, struct queued *mail)
             keeping_end(mail->keeping, end->where);
         end->used = 1;
         end->keeping = mail->keeping;
-        mail->recipients[i].refused = end_refused(end->event, index);
+        mail->recipients[i].end = end_of(end->event, index);
         queued_ended(mail, i);
     }
 }
@@ -441,7 +441,7 @@ void queue_recovered(struct queue *self)
     for (struct queued *mail = self->all; mail; mail = mail->next)
         if (mail->open > 0 && mail->head->tells.len > 0)
             take_notice(self, mail);
-        else if (mail->open > 0)
+        else if (mail->open > 0 && !quarantine_unsure(mail))
             queued_schedule(mail, mail->next_ms);
     struct queued *next;
     for (struct queued *mail = self->all; mail; mail = next) {

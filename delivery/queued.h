@@ -56,8 +56,8 @@ struct queued_recipient {
     char *reply; // of the last try
     char status[STATUS_SIZE];
     char *hop;
-    int notified; // the next host took over the duty to notify
-    int refused;  // replay: its end was a refusal
+    int notified;             // the next host took over the duty to notify
+    Postern__Disposition end; // replay: of its event
 };
 
 struct queued {
@@ -192,6 +192,7 @@ void queued_delivered(struct queued *mail, const unsigned *at, size_t count);
 // Gives them up: with a notification where the sender wants one.
 void queued_bounce(struct queued *mail, const unsigned *at, size_t count);
 void queued_discarded(struct queued *mail, const unsigned *at, size_t count);
+void queued_unsure(struct queued *mail, const unsigned *at, size_t count); // a release
 void queued_turn_over(struct queued *mail);
 void queued_write_tried(struct queued *mail);
 // A replayed notification tells of a bounce whose event is not recorded: records it. `mail` is the

@@ -74,7 +74,7 @@ static void settle(struct orders *self, const char *key, const char *outcome)
 }
 
 // What the node says when all is over; anything else means that its event will tell.
-static const char *const ends[] = {"released", "failed", "deleted", "deleted before"};
+static const char *const ends[] = {"released", "failed", "deleted", "deleted before", "unsure"};
 
 struct given {
     struct orders *orders;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const char *const dispositions[] = {"",        "delivered", "quarantined", "rejected",
-                                           "bounced", "discarded", "deferred"};
+                                           "bounced", "discarded", "deferred",    "unsure"};
 
 static const struct {
     const char *name;
