@@ -91,8 +91,8 @@ def test_an_order_is_on_both_masters_and_carried_out_once(cluster):
 def test_37_release_clicked_on_both_masters_in_a_partition_is_delivered_once(cluster):
     mail, row = quarantined(cluster)
     one, other = cluster.masters
-    between = (one.peer_proxy, other.peer_proxy)
-    away = cluster.workers[0].proxies[other.name]
+    between = (one.peer_way, other.peer_way)
+    away = cluster.workers[0].ways[other.name]
     cut(*between, away)
     for master in cluster.masters:
         eventually(lambda master=master: not master.ask("status")["peer"]["connected"], 20, "the partition")
@@ -108,7 +108,7 @@ def test_an_order_survives_the_master_it_was_clicked_on(cluster):
     mail, row = quarantined(cluster)
     one, other = cluster.masters
     worker = cluster.workers[0]
-    cut(*worker.proxies.values())
+    cut(*worker.ways.values())
     for master in cluster.masters:
         eventually(lambda master=master: master.ask("status")["nodes"][1]["state"] != "up" or
                    not any(node["state"] == "up" for node in master.ask("status")["nodes"] if node["role"] == "worker"),
@@ -117,7 +117,7 @@ def test_an_order_survives_the_master_it_was_clicked_on(cluster):
     eventually(lambda: orders(other, row), 20, "the peer to hold the order")
     eventually(lambda: not orders(one, row)[0]["unreplicated"], 20, "it to be replicated")
     one.kill()
-    heal(*worker.proxies.values())
+    heal(*worker.ways.values())
     wait_outcomes(cluster, row, {"0|1": "delivered"}, [other])
     one.start()
     eventually(cluster.linked, 30, "all to be linked")
