@@ -22,7 +22,7 @@ STRAIGHT = {
     "live": lambda cluster, options: reach.live(cluster, 200, options.seconds),
     "bodies": lambda cluster, options: reach.bodies(cluster, 20, 20 * options.seconds),
     "configuration": lambda cluster, options: reach.configuration(cluster, options.changes),
-    "catch-up": lambda cluster, options: reach.catch_up(cluster, options.events, 1000),
+    "catch-up": lambda cluster, options: reach.catch_up(cluster, options.events, 1000, options.pile_rate),
     "restart": lambda cluster, options: reach.restart_of_both(cluster),
     "revocation": lambda cluster, options: reach.revocation(cluster),
 }
@@ -55,6 +55,7 @@ def options_of(arguments):
     parser.add_argument("--write", action="store_true", help="write bench/CLUSTER.md")
     parser.add_argument("--only", default=",".join(names), help="measurements separated by commas: " + ", ".join(names))
     parser.add_argument("--events", type=int, metavar="N", help="that pile up for the returning master (50,000)")
+    parser.add_argument("--pile-rate", type=float, default=0, metavar="N", help="at N a second (as fast as they are taken)")
     parser.add_argument("--partition", type=int, metavar="SECONDS", help="for which a master is cut off (30)")
     parser.add_argument("--changes", type=int, metavar="N", help="of the configuration (50)")
     parser.add_argument("--seconds", type=int, metavar="N", help="of live mail (20)")

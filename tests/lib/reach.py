@@ -44,7 +44,7 @@ def spread(values_ms):
 class Straight(Cluster):
     """A cluster without fault proxies in the ways."""
 
-    def proxy(self, targets):
+    def way(self, targets):
         return SimpleNamespace(ports={door: port for door, (_, port) in targets.items()})
 
 
@@ -77,12 +77,27 @@ class Load:
         return self.wait(120)
 
 
+class Window:
+    """The events that bear a time in [first, last): how many have come, and from when till when."""
+
+    def __init__(self, first_ms, last_ms):
+        self.first_ms, self.last_ms = first_ms, last_ms
+        self.count, self.begun, self.ended = 0, 0, 0
+
+    def take(self, when, arrived):
+        if self.first_ms <= when < self.last_ms:
+            self.begun = self.begun or arrived
+            self.ended = arrived
+            self.count += 1
+
+
 class Follower:
     """tests/tools/follow.py on one master, and what it has seen: a row an event of the workers."""
 
     def __init__(self, master, file):
-        self.master, self.names = master, {}
+        self.master = master
         self.arrived, self.times, self.keys = array("q"), array("q"), array("q")
+        self.windows = []
         self.quarantined = {}  # id → (node, time)
         self.listens = 0
         self.child = subprocess.Popen([sys.executable, f"{TOOLS}/follow.py", str(master.home / "run/api.sock"), str(file)])
@@ -103,11 +118,27 @@ class Follower:
     def take(self, arrived, event_time, node, sequence, kind, ident):
         if not node.startswith("worker-") or kind == "node":
             return
-        self.arrived.append(int(arrived))
-        self.times.append(int(event_time))
+        arrived, when = int(arrived), int(event_time)
+        self.arrived.append(arrived)
+        self.times.append(when)
         self.keys.append(int(node[7:]) << 48 | int(sequence))
+        for window in self.windows:
+            window.take(when, arrived)
         if kind == "quarantined":
-            self.quarantined[ident] = (node, int(event_time))
+            self.quarantined[ident] = (node, when)
+
+    def window(self, first_ms, last_ms):
+        """One that is kept up to date by `look`."""
+        self.look()
+        made = Window(first_ms, last_ms)
+        for when, arrived in zip(self.times, self.arrived):
+            made.take(when, arrived)
+        self.windows.append(made)
+        return made
+
+    def filled(self, window, wanted):
+        self.look()
+        return window.count >= wanted
 
     def between(self, first_ms, last_ms):
         """{key: (time, arrival)} of the events that bear a time in [first, last)."""
@@ -116,9 +147,10 @@ class Follower:
                 if first_ms <= when < last_ms}
 
     def lags(self, first_ms, last_ms):
-        return [arrived - when for when, arrived in self.between(first_ms, last_ms).values()]
+        self.look()
+        return [arrived - when for when, arrived in zip(self.times, self.arrived) if first_ms <= when < last_ms]
 
-    def last_of(self, worker, since_ms):
+    def last_of(self, worker, since_ms=0):
         """When the last event of that worker came, None: none since then."""
         self.look()
         number = int(worker.name[7:])
@@ -161,7 +193,7 @@ def wait_same(seen, first_ms, last_ms, seconds=60):
     """Until the followers have the same events of that time; {key: lags of each}."""
     def same():
         sets = [one.between(first_ms, last_ms) for one in seen]
-        return sets if len(set(map(frozenset, sets))) == 1 else None
+        return sets if all(one.keys() == sets[0].keys() for one in sets) else None
     sets = eventually(same, seconds, "both masters to have the same events", pause=0.5)
     return {key: [one[key][1] - one[key][0] for one in sets] for key in sets[0]}
 
@@ -211,43 +243,41 @@ def bodies(cluster, rate, count):
 
 
 # --- catching up -----------------------------------------------------------------------------------
-def catch_up(cluster, events, rate):
+def discards(cluster, **options):
+    """Load that makes an event a mail and needs no next hop: spooled, analysed, discarded by its policy."""
+    return Load(ports(cluster), to="void.example", kind="virus", connections=16, **options)
+
+
+def catch_up(cluster, events, rate, pile_rate=0):
     """One master away while `events` pile up; what it takes a second when it is back, with `rate` live beside it."""
-    stays, returns = cluster.masters
-    with followers(cluster) as (near, far):
-        returns.kill(signal.SIGTERM)
+    near, far = cluster.masters
+    with followers(cluster) as seen:
+        far.kill(signal.SIGTERM)
         gone = wall_ms()
-        with Load(ports(cluster), events, to="void.example", kind="virus", connections=16) as load:
-            pile = load.wait(events / 100 + 120)
-        with Load(ports(cluster), rate=rate, to="void.example", kind="virus", connections=16) as load:
-            eventually(lambda: near.look() and len(near.between(gone, wall_ms() - 3000)) >= events, 300,
-                       f"{stays.name} to have it", pause=0.5)
+        piled = seen[0].window(gone, math.inf)
+        with discards(cluster, count=events, rate=pile_rate) as load:
+            pile = load.wait(events / (pile_rate or 100) + 120)
+        eventually(lambda: seen[0].filled(piled, events), 600, f"{near.name} to have it", pause=0.5)
+        with discards(cluster, rate=rate) as load:
+            eventually(lambda: seen[0].filled(piled, events + 3 * rate), 60, "live mail to flow", pause=0.5)
             back = wall_ms()
-            returns.launch()
-            lacking = len(near.between(gone, back - 2000))  # what was made since may come live
-            took = eventually(lambda: taken(far, gone, back - 2000, lacking), events / 500 + 120,
-                              f"{returns.name} to have caught up", pause=0.5)
+            far.launch()
+            lacking = seen[0].window(gone, back - 2000).count  # what was made since may come live
+            lacked = seen[1].window(gone, back - 2000)
+            eventually(lambda: seen[1].filled(lacked, lacking), events / 500 + 120, f"{far.name} to have caught up",
+                       pause=0.5)
             beside = load.end()
-        done = took["last"]
-        wait_same([near, far], gone, wall_ms() - 1000)
-        seconds = (took["last"] - took["first"]) / 1e3
-        return {"pile": pile, "load": beside, "events": took["count"], "seconds": (done - back) / 1e3,
-                "start_s": (took["first"] - back) / 1e3, "events_per_s": took["count"] / max(seconds, 0.001),
-                stays.name: spread(near.lags(back, done)), returns.name: spread(far.lags(took["first"], done + 1))}
-
-
-def taken(follower, first_ms, last_ms, wanted):
-    """Of the pile: how many and from when till when, once all are there."""
-    arrived = [arrived for _, arrived in follower.between(first_ms, last_ms).values()]
-    if len(arrived) < wanted:
-        return None
-    return {"count": len(arrived), "first": min(arrived), "last": max(arrived)}
+        begun, done = lacked.begun, lacked.ended
+        wait_same(seen, gone, wall_ms() - 1000)
+        return {"pile": pile, "load": beside, "events": lacked.count, "start_s": (begun - back) / 1e3,
+                "seconds": (done - back) / 1e3, "events_per_s": lacked.count / max((done - begun) / 1e3, 0.001),
+                "stays": spread(seen[0].lags(back, done)), "returns": spread(seen[1].lags(begun, done))}
 
 
 def partition(cluster, rate, seconds):
     """Nothing passes to or from one master; then it does. Needs a cluster with proxies."""
     near, far = cluster.masters
-    ways = [worker.proxies[far.name] for worker in cluster.workers] + [near.peer_proxy, far.peer_proxy]
+    ways = [worker.ways[far.name] for worker in cluster.workers] + [near.peer_way, far.peer_way]
     with followers(cluster) as seen, Load(ports(cluster), rate=rate) as load:
         eventually(lambda: all(one.look() for one in seen), 30, "mail to flow")
         begun = wall_ms()
@@ -257,12 +287,14 @@ def partition(cluster, rate, seconds):
         mended = wall_ms()
         for way in ways:
             way.mend()
-        lacking = len(seen[0].between(begun, mended - 3000))
-        took = eventually(lambda: taken(seen[1], begun, mended - 3000, lacking), 300, "it to be made good", pause=0.5)
+        eventually(lambda: seen[0].window(mended, math.inf).count, 30, "what was made till then to be known")
+        lacked, lacking = seen[1].window(begun, mended), seen[0].window(begun, mended)
+        eventually(lambda: seen[0].look() and seen[1].filled(lacked, lacking.count), 300, "it to be made good",
+                   pause=0.2)
         said = load.end()
         wait_same(seen, begun, wall_ms() - 1000)
-        held_back = sum(arrived >= mended for _, arrived in seen[1].between(begun, mended).values())
-    return {"load": said, "events": held_back, "made_good_s": max(0, took["last"] - mended) / 1e3}
+        late = sum(arrived >= mended for _, arrived in seen[1].between(begun, mended).values())
+        return {"load": said, "events": late, "made_good_s": max(0, lacked.ended - mended) / 1e3}
 
 
 # --- configuration ---------------------------------------------------------------------------------
@@ -319,22 +351,22 @@ def revocation(cluster):
     """A worker's key is revoked on one master while mail flows: when its last event came to either of them."""
     worker = cluster.workers[-1]
     with followers(cluster) as seen, Load([worker.port], rate=50) as load:
-        eventually(lambda: all(one.last_of(worker, 0) for one in seen), 30, "its events on both masters")
+        eventually(lambda: all(one.last_of(worker) for one in seen), 30, "its events on both masters")
         begun = wall_ms()
         cluster.masters[0].command("node", "remove", worker.name, "--socket",
                                    str(cluster.masters[0].home / "run/api.sock"))
         heard = wall_ms()
-        eventually(lambda: all(wall_ms() - (one.last_of(worker, 0)) > 3000 for one in seen), 30,
+        eventually(lambda: all(wall_ms() - one.last_of(worker) > 3000 for one in seen), 30,
                    "its events to end", pause=0.2)
         said = load.end()
-        last = max(one.last_of(worker, 0) for one in seen)
+        last = max(one.last_of(worker) for one in seen)
     return {"load": said, "command_s": (heard - begun) / 1e3, "cut_s": max(0, last - begun) / 1e3}
 
 
 def restart_of_both(cluster):
     """Both masters get SIGKILL and are started at once: when each has something new of every worker."""
     with followers(cluster) as seen, Load(ports(cluster), rate=50) as load:
-        eventually(lambda: all(one.last_of(worker, 0) for one in seen for worker in cluster.workers), 30,
+        eventually(lambda: all(one.last_of(worker) for one in seen for worker in cluster.workers), 30,
                    "events of every worker on both")
         begun = wall_ms()
         for master in cluster.masters:
