@@ -5,12 +5,14 @@ import contextlib
 import hashlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from array import array
+from pathlib import Path
 from types import SimpleNamespace
 
 from tests.lib.cluster import Cluster
@@ -33,6 +35,12 @@ def percentile(values, part):
     """The value that `part` of all do not exceed."""
     values = sorted(values)
     return values[max(0, math.ceil(part * len(values)) - 1)]
+
+
+def processor_seconds(pid):
+    """What the process has had of the processors, all threads."""
+    fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def spread(values_ms):
@@ -245,7 +253,7 @@ def bodies(cluster, rate, count):
 # --- catching up -----------------------------------------------------------------------------------
 def discards(cluster, **options):
     """Load that makes an event a mail and needs no next hop: spooled, analysed, discarded by its policy."""
-    return Load(ports(cluster), to="void.example", kind="virus", connections=16, **options)
+    return Load(ports(cluster), to="void.example", kind="virus", connections=16, batch=10, **options)
 
 
 def catch_up(cluster, events, rate, pile_rate=0):
@@ -266,12 +274,13 @@ def catch_up(cluster, events, rate, pile_rate=0):
             lacked = seen[1].window(gone, back - 2000)
             eventually(lambda: seen[1].filled(lacked, lacking), events / 500 + 120, f"{far.name} to have caught up",
                        pause=0.5)
+            processor = processor_seconds(far.child.pid)
             beside = load.end()
         begun, done = lacked.begun, lacked.ended
         wait_same(seen, gone, wall_ms() - 1000)
         return {"pile": pile, "load": beside, "events": lacked.count, "start_s": (begun - back) / 1e3,
                 "seconds": (done - back) / 1e3, "events_per_s": lacked.count / max((done - begun) / 1e3, 0.001),
-                "stays": spread(seen[0].lags(back, done)), "returns": spread(seen[1].lags(begun, done))}
+                "processor_s": processor, "stays": spread(seen[0].lags(back, done)), "returns": spread(seen[1].lags(begun, done))}
 
 
 def partition(cluster, rate, seconds):

@@ -3,8 +3,8 @@
 """Load: mails to several workers at once, on a schedule or as fast as they are taken.
 
 With --rate the n-th mail is due at n/rate seconds, whether or not earlier ones are answered, as long as a
-connection is free; `late` counts those that left more than 100 ms after that. Without it every connection
-has --batch mails under way (PIPELINING with BDAT). Ends after --count mails, or at SIGTERM; prints
+connection is free; `late` counts those that left more than 100 ms after that. --batch mails go at once, by
+PIPELINING with BDAT, when the first of them is due. Ends after --count mails, or at SIGTERM; prints
 {"mails", "refused", "late", "seconds"}. A mail counts when it got its 250.
 """
 
@@ -50,7 +50,7 @@ class Pump:
             self.over.wait(left)
         elif left < -LATE_S:
             with self.lock:
-                self.late += 1
+                self.late += self.options.batch
 
     def keep_sending(self, port):
         while not self.over.is_set() and self.claimed < self.options.count:
@@ -67,7 +67,7 @@ class Pump:
             connection.sendall(b"EHLO client.example\r\n")
             expect(replies, b"250")
             while not self.over.is_set():
-                numbers = self.claim(1 if self.options.rate else self.options.batch)
+                numbers = self.claim(self.options.batch)
                 if not numbers:
                     break
                 self.wait_due(numbers[0])
@@ -115,7 +115,7 @@ def main():
     parser.add_argument("--rate", type=float, default=0, help="mails a second to all of them; 0: any")
     parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--connections", type=int, default=8, help="to each worker")
-    parser.add_argument("--batch", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=1)
     pump = Pump(parser.parse_args())
     signal.signal(signal.SIGTERM, lambda *_: pump.over.set())
     print(json.dumps(pump.run()))
