@@ -49,6 +49,7 @@ static const struct {
      "       postern quarantine release ID... [--recipient A] [--again]\n"
      "       postern quarantine delete ID... [--recipient A]\n"
      "       postern quarantine allow-sender ID... [--list NAME]\n"
+     "       postern quarantine takeover NODE [--to WORKER] [--force]\n"
      "A mail is released once however often it is asked; --again sends it once more.\n"
      "Waits 10 s for the outcome; --no-wait does not.\n" LOCAL COMMON},
     {"queue", command_queue, "mail that waits for its next try",

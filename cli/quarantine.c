@@ -88,6 +88,7 @@ static void print_states(const json_t *mail)
                : json_is_true(json_object_get(entry, "unreplicated")) ? "under way, unreplicated"
                                                                       : "under way");
         print_text(text_of(entry, "reply"));
+        print_text(text_of(entry, "advice"));
         puts("");
     }
 }
@@ -154,6 +155,8 @@ static int all_ended(const json_t *orders)
 
 static const char *pending_text(const json_t *order)
 {
+    if (*text_of(order, "advice"))
+        return text_of(order, "advice");
     if (json_is_true(json_object_get(order, "unreplicated")))
         return "ordered, unreplicated: the other master does not hold the order yet";
     return "ordered, the outcome is not known yet";
@@ -322,12 +325,37 @@ static int quarantine_allow(struct cli *self, int argc, char **argv)
     return code;
 }
 
+// -- another worker takes over
+
+static int quarantine_takeover(struct cli *self, int argc, char **argv)
+{
+    const char *to = NULL;
+    int force = 0, code;
+    const struct option_row rows[] = {{"to", &to, NULL}, {"force", NULL, &force}};
+    if (cli_options(self, rows, ARRAY_LENGTH(rows), &argc, argv, &code) < 0)
+        return code;
+    if (argc != 1)
+        return cli_misused(self, "takeover takes one NODE");
+    json_t *body = json_pack("{s:s, s:s*, s:b}", "node", argv[0], "to", to, "force", force);
+    json_t *answer = client_ask(&self->client, "POST", "/takeovers", body);
+    json_decref(body);
+    if (answer && self->json)
+        print_json(answer);
+    else if (answer)
+        printf("%s takes over from %s, %lld open orders%s\n", text_of(answer, "to"), argv[0],
+               (long long)json_integer_value(json_object_get(answer, "orders_open")),
+               json_is_true(json_object_get(answer, "copy_possible"))
+                   ? "; a second copy of a mail is possible"
+                   : "");
+    json_decref(answer);
+    return answer ? 0 : 1;
+}
+
 int command_quarantine(struct cli *self, int argc, char **argv)
 {
-    static const struct subcommand rows[] = {{"list", quarantine_list},
-                                             {"show", quarantine_show},
-                                             {"release", quarantine_release},
-                                             {"delete", quarantine_delete},
-                                             {"allow-sender", quarantine_allow}};
+    static const struct subcommand rows[] = {
+        {"list", quarantine_list},          {"show", quarantine_show},
+        {"release", quarantine_release},    {"delete", quarantine_delete},
+        {"allow-sender", quarantine_allow}, {"takeover", quarantine_takeover}};
     return cli_choose(self, rows, ARRAY_LENGTH(rows), argc, argv);
 }

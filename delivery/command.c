@@ -154,6 +154,23 @@ static int read_addresses(const struct command *self, struct span *ret, size_t *
     return 0;
 }
 
+static struct span text_at(const struct command *self, const char *key)
+{
+    const json_t *value = json_object_get(self->body, key);
+    return (struct span){json_string_value(value), json_string_length(value)};
+}
+
+// Who takes the mail over from this worker, or that this one does from another.
+static void read_takeover(const struct command *self, struct quarantine_order *order)
+{
+    json_int_t recipient = json_integer_value(json_object_get(self->body, "recipient"));
+    order->fence = text_at(self, "fence");
+    order->day = text_at(self, "day");
+    order->adopts = json_is_true(json_object_get(self->body, "adopt")) && recipient >= 0 &&
+                    recipient < UINT32_MAX;
+    order->recipient = (uint32_t)recipient;
+}
+
 static json_t *run_order(struct command *self, order_fn *fn)
 {
     struct span *addresses = allocate(ADDRESSES_MOST * sizeof(*addresses));
@@ -161,6 +178,7 @@ static json_t *run_order(struct command *self, order_fn *fn)
            *round = json_object_get(self->body, "round");
     struct quarantine_order order = {.id = self->id, .addresses = addresses, .round = 1};
     const char *outcome = "unknown";
+    read_takeover(self, &order);
     if (json_is_string(key))
         order.key = (struct span){json_string_value(key), json_string_length(key)};
     if (json_is_integer(round) && json_integer_value(round) > 0 &&

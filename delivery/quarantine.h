@@ -24,10 +24,18 @@ struct quarantine_order {
     const struct span *addresses; // recipients meant; none: all of them
     size_t address_count;
     uint32_t round; // of a release: a higher one releases again
+    // Another worker is to take the mail over from this one: what is begun ends here, nothing else
+    // begins. Empty: none.
+    struct span fence;
+    // The mail is another worker's: this one takes it over, with the recipient and the day.
+    int adopts;
+    uint32_t recipient;
+    struct span day;
 };
 
 // Carries it out, or tells what became of it: "pending", "released", "failed", "unsure", "deleted",
-// "deleted before", "unknown".
+// "deleted before", "unknown", "fenced NAME" (nothing more is done here), "adopted" (order it once
+// more).
 const char *quarantine_release(struct queue *self, const struct quarantine_order *order);
 const char *quarantine_delete(struct queue *self, const struct quarantine_order *order);
 

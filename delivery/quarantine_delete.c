@@ -126,9 +126,11 @@ static void tell_deletion(struct queue *self, struct quarantined *entry,
 
 const char *quarantine_delete(struct queue *self, const struct quarantine_order *order)
 {
+    const char *adopting = quarantine_adopt(self, order);
     struct quarantined *entry = quarantine_find(self, &order->id);
-    if (!entry)
-        return "unknown";
+    if (adopting || !entry)
+        return adopting ? adopting : "unknown";
+    int fenced = quarantine_fence(self, entry, order);
     // A delete waits for a release that has begun.
     if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 || entry->ordered > 0)
         return "pending";
@@ -139,6 +141,8 @@ const char *quarantine_delete(struct queue *self, const struct quarantine_order 
         return "unknown";
     if (deleted == all)
         return "deleted";
+    if (fenced)
+        return entry->fence;
     tell_deletion(self, entry, order);
     return "pending";
 }

@@ -5,7 +5,7 @@
 #include "delivery/quarantine.h"
 #include "delivery/queued.h"
 
-enum { DAY_SIZE = 11 };
+enum { DAY_SIZE = 11, FENCE_SIZE = 80 };
 
 struct quarantined_recipient {
     uint32_t index;
@@ -23,8 +23,9 @@ struct quarantined {
     size_t count;
     struct keeping *keeping; // the records of its jobs; NULL once RECORD_ORDER tells all
     int has_order;
-    struct position order; // the last RECORD_ORDER
-    int ordered;           // RECORD_ORDERs on their way
+    struct position order;  // the last RECORD_ORDER
+    int ordered;            // RECORD_ORDERs on their way
+    char fence[FENCE_SIZE]; // "fenced NAME": what is not begun is NAME's; "" for none
 };
 
 typedef void quarantine_written_fn(void *context);
@@ -47,5 +48,14 @@ int quarantine_meant(const struct quarantine_order *order,
                      const struct quarantined_recipient *recipient);
 size_t quarantine_in_state(const struct quarantined *entry, const struct quarantine_order *order,
                            enum quarantine_state state);
+int quarantine_day_sound(const char *day, size_t size);
+// Makes the order's fence; 1: one stands, maybe not durably yet.
+int quarantine_fence(struct queue *self, struct quarantined *entry,
+                     const struct quarantine_order *order);
+void quarantine_set_fence(struct quarantined *entry, const void *name, size_t size);
+struct span quarantine_fence_name(const struct quarantined *entry);
+// Takes the order's mail over where that is to be done: "adopted", "pending" while that is not
+// durable, NULL when it is done.
+const char *quarantine_adopt(struct queue *self, const struct quarantine_order *order);
 void quarantine_entry_free(struct quarantined *entry);
 void quarantine_write_outcome(struct queued *mail, struct quarantined *entry); // of a release

@@ -62,6 +62,8 @@ void quarantine_write(struct queue *self, struct quarantined *entry, quarantine_
     }
     kept.id = (ProtobufCBinaryData){ULID_SIZE, entry->id.bytes};
     kept.day = bytes_of(entry->day);
+    struct span fence = quarantine_fence_name(entry);
+    kept.fence = (ProtobufCBinaryData){fence.size, (uint8_t *)(uintptr_t)fence.data};
     kept.recipients = list;
     kept.n_recipients = entry->count;
     struct order_writing *writing = allocate(sizeof(*writing));
@@ -239,37 +241,58 @@ static void begin_release(struct queue *self, struct quarantined *entry,
     }
 }
 
+static size_t wanted(const struct quarantined *entry, const struct quarantine_order *order)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < entry->count; i++)
+        count += (size_t)release_wanted(order, &entry->recipients[i]);
+    return count;
+}
+
 // What would be released, and its file went with its day.
 static int lacks_body(const struct queue *self, const struct quarantined *entry,
                       const struct quarantine_order *order)
 {
     char folder[512], name[ULID_TEXT], path[560];
-    size_t wanted = 0;
-    for (size_t i = 0; i < entry->count; i++)
-        wanted += (size_t)release_wanted(order, &entry->recipients[i]);
-    if (wanted == 0)
+    if (wanted(entry, order) == 0)
         return 0;
     quarantine_path(self, entry->day, &entry->id, folder, name);
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     return access(path, F_OK) < 0 && errno == ENOENT;
 }
 
+static const char *release_outcome(const struct quarantined *entry,
+                                   const struct quarantine_order *order)
+{
+    static const struct {
+        enum quarantine_state state;
+        const char *outcome;
+    } rows[] = {{QUARANTINE_UNSURE, "unsure"},
+                {QUARANTINE_FAILED, "failed"},
+                {QUARANTINE_RELEASED, "released"},
+                {QUARANTINE_DELETED, "deleted before"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
+        if (quarantine_in_state(entry, order, rows[i].state) > 0)
+            return rows[i].outcome;
+    return "unknown";
+}
+
 const char *quarantine_release(struct queue *self, const struct quarantine_order *order)
 {
+    const char *adopting = quarantine_adopt(self, order);
     struct quarantined *entry = quarantine_find(self, &order->id);
-    if (!entry)
-        return "unknown";
-    if (lacks_body(self, entry, order))
+    if (adopting || !entry)
+        return adopting ? adopting : "unknown";
+    int fenced = quarantine_fence(self, entry, order);
+    if (!fenced && lacks_body(self, entry, order))
         return "no body"; // no outcome: a master may have it, and sends it along
-    begin_release(self, entry, order);
-    if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 ||
-        quarantine_in_state(entry, order, QUARANTINE_HELD) > 0 || entry->ordered > 0)
+    if (!fenced)
+        begin_release(self, entry, order);
+    if (quarantine_in_state(entry, order, QUARANTINE_RELEASING) > 0 || entry->ordered > 0)
         return "pending";
-    if (quarantine_in_state(entry, order, QUARANTINE_UNSURE) > 0)
-        return "unsure";
-    if (quarantine_in_state(entry, order, QUARANTINE_FAILED) > 0)
-        return "failed";
-    if (quarantine_in_state(entry, order, QUARANTINE_RELEASED) > 0)
-        return "released";
-    return quarantine_in_state(entry, order, QUARANTINE_DELETED) > 0 ? "deleted before" : "unknown";
+    if (fenced && wanted(entry, order) > 0)
+        return entry->fence;
+    if (quarantine_in_state(entry, order, QUARANTINE_HELD) > 0)
+        return "pending";
+    return release_outcome(entry, order);
 }

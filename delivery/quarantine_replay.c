@@ -11,12 +11,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
+int quarantine_day_sound(const char *day, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (!((day[i] >= '0' && day[i] <= '9') || day[i] == '-'))
+            return 0;
+    return size == DAY_SIZE - 1;
+}
+
 static int day_sound(const ProtobufCBinaryData *day)
 {
-    for (size_t i = 0; i < day->len; i++)
-        if (!((day->data[i] >= '0' && day->data[i] <= '9') || day->data[i] == '-'))
-            return 0;
-    return day->len == DAY_SIZE - 1;
+    return quarantine_day_sound((const char *)day->data, day->len);
 }
 
 int quarantine_replay(struct queue *self, struct position where, const void *payload)
@@ -73,6 +78,7 @@ int quarantine_replay_order(struct queue *self, struct position where, const voi
             self->ops->release(self->io, entry->order);
         entry->has_order = 1;
         entry->order = where;
+        quarantine_set_fence(entry, kept->fence.data, kept->fence.len);
         for (size_t i = 0; i < kept->n_recipients; i++)
             take_kept(entry, kept->recipients[i]);
     }

@@ -370,6 +370,13 @@ static const struct schema_key revoked_keys[] = {
      .about = "Whose key it was."},
 };
 
+static const struct schema_key takeover_keys[] = {
+    {.name = "to", .type = SCHEMA_TEXT, .min = 1, .max = 63, .form = form_one_line,
+     .about = "The worker that carries out what the other one has not begun."},
+    {.name = "force", .type = SCHEMA_FLAG, .fallback = 0,
+     .about = "Also while the other one cannot be asked: then a second copy is possible."},
+};
+
 static const struct schema_key secret_keys[] = {
     {.name = "value", .type = SCHEMA_TEXT, .min = 1, .max = 16384,
      .about = "What it is; shown and exported as a fingerprint, never logged."},
@@ -392,6 +399,8 @@ const struct schema_kind schema_kinds[] = {
     {"node", 1, "One node.", KEYS(node_keys)},
     {"revoked", 1, "A key that is never let in again, by its 32 bytes in hexadecimal.",
      KEYS(revoked_keys)},
+    {"takeover", 1, "Who carries out the orders about what a worker quarantined.",
+     KEYS(takeover_keys)},
     {"secret", 1, "A password or key that other documents name.", KEYS(secret_keys)},
 };
 const size_t schema_kind_count = ARRAY_LENGTH(schema_kinds);
@@ -419,5 +428,6 @@ const struct schema_key *schema_key_of(const struct schema_kind *kind, const cha
 int schema_is_membership(const char *document)
 {
     return strncmp(document, "node/", 5) == 0 || strncmp(document, "revoked/", 8) == 0 ||
+           strncmp(document, "takeover/", 9) == 0 ||
            strcmp(document, "cluster") == 0;
 }

@@ -22,6 +22,7 @@ const struct route api_routes[] = {
     {"GET", "/quarantine", get_quarantine},
     {"GET", "/quarantine/", get_quarantined},
     {"POST", "/quarantine/", post_quarantined},
+    {"POST", "/takeovers", post_takeover},
     {"GET", "/config", get_config},
     {"GET", "/config/documents/", get_document},
     {"PUT", "/config/documents/", put_document},

@@ -43,7 +43,7 @@ const char *call_text(const struct call *call, const char *key); // "" when not 
 // `rest` is what stands in the path after the route's prefix.
 typedef void route_fn(struct api *self, struct request *request, const char *rest);
 route_fn get_messages, get_message, get_events;
-route_fn get_quarantine, get_quarantined, post_quarantined;
+route_fn get_quarantine, get_quarantined, post_quarantined, post_takeover;
 route_fn get_config, get_document, put_document, delete_document, post_apply, post_rollback,
     get_history, get_difference, get_conflicts, post_resolve;
 route_fn post_verify;

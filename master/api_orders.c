@@ -4,6 +4,7 @@
 #include "master/orders.h"
 #include "master/peer.h"
 #include "master/store/database.h"
+#include "master/takeover.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ static json_t *orders_about(sqlite3 *db, const char *id, int has_peer)
 {
     sqlite3_stmt *row =
         database_prepare(db, "SELECT key,address,deletes,round,author,outcome,reply,"
-                             "EXISTS(SELECT 1 FROM order_copies c WHERE c.key=o.key)"
+                             "EXISTS(SELECT 1 FROM order_copies c WHERE c.key=o.key),node"
                              " FROM orders o WHERE id=?1 ORDER BY created_ms,key");
     json_t *list = json_array();
     if (!row)
@@ -21,12 +22,13 @@ static json_t *orders_about(sqlite3 *db, const char *id, int has_peer)
     sqlite3_bind_text(row, 1, id, -1, SQLITE_STATIC);
     while (statement_row(row) == 1)
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:b}", "order",
+            list, json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:b, s:s}", "order",
                             column_text(row, 0), "address", column_text(row, 1), "kind",
                             sqlite3_column_int(row, 2) ? "delete" : "release", "round",
                             sqlite3_column_int(row, 3), "author", column_text(row, 4), "outcome",
                             column_text(row, 5), "reply", column_text(row, 6), "unreplicated",
-                            has_peer && !*column_text(row, 5) && !sqlite3_column_int(row, 7)));
+                            has_peer && !*column_text(row, 5) && !sqlite3_column_int(row, 7),
+                            "node", column_text(row, 8)));
     sqlite3_finalize(row);
     return list;
 }
@@ -41,6 +43,24 @@ static const char *split_rest(const char *rest, char ret_id[32])
     memcpy(ret_id, rest, length);
     ret_id[length] = 0;
     return rest[length] ? rest + length + 1 : "";
+}
+
+// What is open of a node that is away tells what a person can do.
+static void answer_quarantined(struct call *call)
+{
+    json_t *mail = json_incref(json_object_get(call->arguments, "mail")), *order;
+    char advice[256];
+    size_t i;
+    json_array_foreach(json_object_get(mail, "orders"), i, order)
+    {
+        if (*json_string_value(json_object_get(order, "outcome")))
+            continue;
+        takeover_advice(call->api->master, json_string_value(json_object_get(order, "node")),
+                        advice, sizeof(advice));
+        if (*advice)
+            json_object_set_new(order, "advice", json_string(advice));
+    }
+    call_answer(call, 200, mail);
 }
 
 void get_quarantined(struct api *self, struct request *request, const char *rest)
@@ -59,7 +79,7 @@ void get_quarantined(struct api *self, struct request *request, const char *rest
     } else {
         json_object_set_new(value, "orders",
                             orders_about(self->cluster, id, peer_known(self->master->peer)));
-        request_answer_json(request, 200, value);
+        api_call(self, request, answer_quarantined, json_pack("{s:o}", "mail", value));
     }
 }
 

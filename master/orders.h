@@ -13,6 +13,8 @@ void orders_add(struct orders *self, const struct order *order); // known ones s
 // writer_outcome_fn's part: the order has its outcome.
 void orders_ended(struct orders *self, const char *key);
 void orders_node_is_back(struct orders *self, const struct member *member);
+void orders_hurry(struct orders *self, const char *node); // there is news of who carries them out
+size_t orders_open_of(const struct orders *self, const char *node);
 // The peer: it was away, it gives orders of its own, it keeps ours.
 void orders_peer_is_back(struct orders *self);
 void orders_given(struct orders *self, const char *route, const Postern__OrdersGiven *given);

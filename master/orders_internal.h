@@ -8,6 +8,7 @@ struct open_order {
     struct order order;
     int64_t sent_ms;  // to its node, 0: not yet in this session
     int64_t given_ms; // to the peer, 0: not yet in this session
+    char taker[64];   // whom its node, behind a fence, left it to; "": not that we know
 };
 
 struct orders {

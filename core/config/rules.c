@@ -56,7 +56,7 @@ int rule_is_spared(const char *document)
 int rule_survives_rollback(const char *document)
 {
     return is_of(document, "revoked/") || is_of(document, "node/") ||
-           strcmp(document, "cluster") == 0;
+           is_of(document, "takeover/") || strcmp(document, "cluster") == 0;
 }
 
 int rule_is_stale(const char *seen, const char *now)
