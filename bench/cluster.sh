@@ -4,7 +4,7 @@
 #   bench/cluster.sh             everything, small: about a minute and a half
 #   bench/cluster.sh --long      1,000,000 events to catch up with, a partition of 10 minutes, 200 changes: about 20 minutes
 #   bench/cluster.sh --write     writes the table to bench/CLUSTER.md as well
-# --only NAME,..., --events N, --partition SECONDS, --changes N, --seconds N and --folder DIR (on the disk to
+# --only NAME,..., --events N,..., --partition SECONDS, --changes N, --seconds N and --folder DIR (on the disk to
 # measure) choose; --help tells all.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

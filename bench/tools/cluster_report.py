@@ -60,15 +60,19 @@ def lag_row(what, one):
                f"p50 {seconds(one['p50_s'])}, max {seconds(one['max_s'])} of {one['count']:,} events")
 
 
-def catch_up_rows(result, _):
-    pile = result["pile"]
-    return [row("catch-up, events a second beside the live ones", "10,000", f"{result['events_per_s']:,.0f}",
-                result["events_per_s"] >= 10000,
-                f"{result['events']:,} events, piled up at {pile['mails'] / pile['seconds']:,.0f}/s; all there "
-                f"{seconds(result['seconds'])} after the start of the process ({seconds(result['start_s'])} until the "
-                f"first), {seconds(result['processor_s'])} of processor time of that master; live: {load(result['load'])}"),
-            lag_row("on the master that stayed", result["stays"]),
-            lag_row("on the one that returned", result["returns"])]
+def catch_up_rows(results, _):
+    rows = []
+    for result in results:
+        pile = result["pile"]
+        rows += [row("catch-up, events a second beside the live ones", "10,000", f"{result['events_per_s']:,.0f}",
+                     result["events_per_s"] >= 10000,
+                     f"{result['events']:,} events, piled up at {pile['mails'] / pile['seconds']:,.0f}/s; all there "
+                     f"{seconds(result['seconds'])} after the start of the process ({seconds(result['start_s'])} until "
+                     f"the first), {seconds(result['processor_s'])} of processor time of that master; live: "
+                     f"{load(result['load'])}"),
+                 lag_row("on the master that stayed", result["stays"]),
+                 lag_row("on the one that returned", result["returns"])]
+    return rows
 
 
 def partition_row(result, options):

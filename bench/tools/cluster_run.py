@@ -22,7 +22,8 @@ STRAIGHT = {
     "live": lambda cluster, options: reach.live(cluster, 200, options.seconds),
     "bodies": lambda cluster, options: reach.bodies(cluster, 20, 20 * options.seconds),
     "configuration": lambda cluster, options: reach.configuration(cluster, options.changes),
-    "catch-up": lambda cluster, options: reach.catch_up(cluster, options.events, 1000, options.pile_rate),
+    "catch-up": lambda cluster, options: [reach.catch_up(cluster, events, 1000, options.pile_rate)
+                                          for events in options.events],
     "restart": lambda cluster, options: reach.restart_of_both(cluster),
     "revocation": lambda cluster, options: reach.revocation(cluster),
 }
@@ -48,13 +49,17 @@ def environment(options):
             "load average at the start (1, 5, 15 minutes)": " ".join(f"{load:.1f}" for load in os.getloadavg())}
 
 
+def numbers(text):
+    return [int(number) for number in text.split(",")]
+
+
 def options_of(arguments):
     names = [*STRAIGHT, *PROXIED]
     parser = argparse.ArgumentParser(prog="bench/cluster.sh", description="What a cluster reaches, beside its limits.")
     parser.add_argument("--long", action="store_true", help="1,000,000 events, 600 s apart, 200 changes, 60 s live")
     parser.add_argument("--write", action="store_true", help="write bench/CLUSTER.md")
     parser.add_argument("--only", default=",".join(names), help="measurements separated by commas: " + ", ".join(names))
-    parser.add_argument("--events", type=int, metavar="N", help="that pile up for the returning master (50,000)")
+    parser.add_argument("--events", type=numbers, metavar="N,...", help="that pile up for the returning master (50000)")
     parser.add_argument("--pile-rate", type=float, default=0, metavar="N", help="at N a second (as fast as they are taken)")
     parser.add_argument("--partition", type=int, metavar="SECONDS", help="for which a master is cut off (30)")
     parser.add_argument("--changes", type=int, metavar="N", help="of the configuration (50)")
@@ -64,7 +69,7 @@ def options_of(arguments):
     options.only = options.only.split(",")
     if unknown := set(options.only) - set(names):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    usual = (1_000_000, 600, 200, 60) if options.long else (50_000, 30, 50, 20)
+    usual = ([50_000, 1_000_000], 600, 200, 60) if options.long else ([50_000], 30, 50, 20)
     for name, value in zip(("events", "partition", "changes", "seconds"), usual):
         if getattr(options, name) is None:
             setattr(options, name, value)
