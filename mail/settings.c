@@ -338,20 +338,47 @@ struct settings *settings_retain(struct settings *self)
     return self;
 }
 
-static int is_called(const struct settings_node *node, const char *name)
+static int was_called(const struct settings_node *node, const char *name)
 {
     for (size_t i = 0; i < node->former_count; i++)
         if (strcmp(node->former[i], name) == 0)
             return 1;
-    return strcmp(node->name, name) == 0;
+    return 0;
+}
+
+// The node that has the name comes before one that had it.
+static const struct settings_node *node_called(const struct settings *self, const char *name)
+{
+    const struct settings_node *found = NULL;
+    for (size_t i = 0; i < self->node_count; i++) {
+        const struct settings_node *node = &self->nodes[i];
+        if (strcmp(node->name, name) == 0)
+            return node;
+        if (!found && was_called(node, name))
+            found = node;
+    }
+    return found;
 }
 
 enum node_wish settings_wish(const struct settings *self, const char *name)
 {
-    for (size_t i = 0; i < self->node_count; i++)
-        if (is_called(&self->nodes[i], name))
-            return self->nodes[i].wish;
-    return NODE_WISH_UP;
+    const struct settings_node *node = node_called(self, name);
+    return node ? node->wish : NODE_WISH_UP;
+}
+
+static unsigned own_or(int own, unsigned everywhere)
+{
+    return own >= 0 ? (unsigned)own : everywhere;
+}
+
+struct settings_stages settings_stages(const struct settings *self, const char *name)
+{
+    const struct settings_node *node = node_called(self, name);
+    if (!node)
+        return (struct settings_stages){self->ingress, self->analyzer, self->delivery};
+    return (struct settings_stages){own_or(node->ingress, self->ingress),
+                                    own_or(node->analyzer, self->analyzer),
+                                    own_or(node->delivery, self->delivery)};
 }
 
 int settings_revoked(const struct settings *self, const char *key)

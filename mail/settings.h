@@ -70,7 +70,7 @@ struct settings_node {
     char *control, *publish, *events, *enrol; // of a master; NULL: not said
     char **former;                            // names it had
     size_t former_count;
-    int ingress, analyzer, delivery; // instances here; -1: as everywhere
+    int ingress, analyzer, delivery; // processes here; -1: as everywhere
 };
 
 struct settings {
@@ -124,8 +124,8 @@ struct settings {
     char *redis_sentinel_user, *redis_sentinel_password_file;
     char *redis_user, *redis_password_file; // NULL: none
     char *redis_authorities, *redis_host;   // PEM file: TLS; whom the certificate names
-    // document `stages`
-    unsigned ingress, analyzer, delivery; // instances
+    // document `stages`: of a worker whose own document says nothing (settings_stages)
+    unsigned ingress, analyzer, delivery;
     // document `quarantine`
     unsigned quarantine_days, quarantine_percent;
 };
@@ -150,6 +150,12 @@ const struct settings_policy *settings_policy(const struct settings *self,
                                               const char *name); // "default" when unknown
 // What a worker of that name is to do, also by a name it had.
 enum node_wish settings_wish(const struct settings *self, const char *name);
+// How many processes of each stage a worker of that name runs, also by a name it had: as its own
+// document says, else as the document `stages` does.
+struct settings_stages {
+    unsigned ingress, analyzer, delivery;
+};
+struct settings_stages settings_stages(const struct settings *self, const char *name);
 int settings_revoked(const struct settings *self, const char *key); // is the key?
 int network_parse(const char *text, struct network *ret);           // "10.0.0.0/8", "::1"; 0 or -1
 int network_contains(const struct network *networks, size_t count,

@@ -365,9 +365,10 @@ void supervise_second(struct supervise *self)
 
 void supervise_settings(struct supervise *self, const struct settings *settings)
 {
-    self->wanted[STAGE_INGRESS] = settings->ingress;
-    self->wanted[STAGE_ANALYZER] = settings->analyzer;
-    self->wanted[STAGE_DELIVERY] = settings->delivery;
+    struct settings_stages stages = settings_stages(settings, self->process->conf.name);
+    self->wanted[STAGE_INGRESS] = stages.ingress;
+    self->wanted[STAGE_ANALYZER] = stages.analyzer;
+    self->wanted[STAGE_DELIVERY] = stages.delivery;
     if (!self->drain_from_ms)
         timer_start(self->poll, 0);
 }

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.lib.daemons import pids_of
 from tests.lib.gateway import BUILD, CommandFailed, Gateway
 from tests.lib.messages import fresh_mail
 from tests.lib.smtp import send_mail
@@ -334,6 +335,25 @@ def greeting(port):
 
 def state_of(cluster, name):
     return members(cluster)[name]["state"]
+
+
+def test_a_workers_own_document_sets_its_number_of_analyzers(cluster):
+    node = Node(cluster, "small", token_of(cluster))
+    others = cluster.home / "small"
+    try:
+        def counts():
+            all_of_them, there = cluster.pids("analyzer"), pids_of(others, "analyzer")
+            return len(set(all_of_them) - set(there)), len(there)
+        everywhere = cluster.ask("config", "get", "stages")["analyzer"]
+        eventually(lambda: counts() == (everywhere, everywhere), 20, "the analyzers of both workers")
+        there = pids_of(others, "analyzer")
+        cluster.command("config", "set", "node/worker-1", f"analyzer={everywhere + 1}")
+        eventually(lambda: counts() == (everywhere + 1, everywhere), 10, "one more analyzer of that worker")
+        cluster.command("config", "set", "node/worker-1", f"analyzer={everywhere}")
+        eventually(lambda: counts() == (everywhere, everywhere), 10, "as many as everywhere again")
+        assert pids_of(others, "analyzer") == there
+    finally:
+        node.stop()
 
 
 def test_a_drained_worker_takes_no_mail_until_it_is_undrained(cluster):

@@ -89,6 +89,30 @@ static void test_a_tree_is_read(void **state)
     settings_release(&second);
 }
 
+static void expect_stages(const struct settings *self, const char *name, unsigned ingress,
+                          unsigned analyzer, unsigned delivery)
+{
+    struct settings_stages stages = settings_stages(self, name);
+    assert_int_equal(stages.ingress, ingress);
+    assert_int_equal(stages.analyzer, analyzer);
+    assert_int_equal(stages.delivery, delivery);
+}
+
+static void test_a_workers_own_counts_come_before_those_of_all(void **state)
+{
+    (void)state;
+    struct settings *self =
+        parse("{\"revision\":\"1\",\"documents\":{\"stages\":{\"analyzer\":2,\"delivery\":5},"
+              "\"node/big\":{\"key\":\"0000000000000000000000000000000000000001\",\"analyzer\":8},"
+              "\"node/idle\":{\"key\":\"0000000000000000000000000000000000000002\",\"ingress\":0,"
+              "\"analyzer\":0,\"delivery\":0,\"formerly\":[\"lazy\"]}}}");
+    expect_stages(self, "big", 1, 8, 5);
+    expect_stages(self, "idle", 0, 0, 0);
+    expect_stages(self, "lazy", 0, 0, 0); // its node.conf may not have followed
+    expect_stages(self, "unknown", 1, 2, 5);
+    settings_release(&self);
+}
+
 static void test_bad_trees_are_refused(void **state)
 {
     (void)state;
@@ -154,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_tree_has_all_defaults),
         cmocka_unit_test(test_a_tree_is_read),
+        cmocka_unit_test(test_a_workers_own_counts_come_before_those_of_all),
         cmocka_unit_test(test_bad_trees_are_refused),
         cmocka_unit_test(test_networks),
     };
