@@ -210,8 +210,7 @@ static void look_at_peer(struct alarms *self)
     if (!peer_known(peer))
         return;
     alarms_see(self, MASTER_ALARM_PEER_LOST, "", !connected, "the other master does not answer");
-    look_at_clock(self, self->master->conf->masters[0].name,
-                  connected ? peer_clock_ahead_ms(peer) : 0);
+    look_at_clock(self, peer_name(peer), connected ? peer_clock_ahead_ms(peer) : 0);
 }
 
 void alarms_second(struct alarms *self)

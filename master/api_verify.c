@@ -49,7 +49,7 @@ static void answer(struct verification *self, const struct reconcile_report *rep
         json_array_append_new(list, difference_of(&report->differences[i]));
     call_answer(self->call, 200,
                 json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:o}", "here", master->conf->name,
-                          "there", master->conf->masters[0].name, "equal",
+                          "there", peer_name(master->peer), "equal",
                           report->missing_here + report->missing_there == 0, "streams",
                           (json_int_t)report->streams, "missing_here",
                           (json_int_t)report->missing_here, "missing_there",

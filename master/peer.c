@@ -6,8 +6,8 @@
 #include "core/base/metrics.h"
 #include "master/bodies.h"
 #include "master/compare.h"
-#include "master/replicate.h"
 #include "master/orders.h"
+#include "master/replicate.h"
 #include "proto/control.pb-c.h"
 #include "proto/peer.pb-c.h"
 #include "proto/quarantine.pb-c.h"
@@ -57,6 +57,7 @@ static void fill_hello(struct hello *self, const struct master *master)
     postern__peer_hello__init(&self->message);
     self->message.name = bytes_of(master->conf->name);
     self->message.incarnation = master->incarnation;
+    self->message.site = bytes_of(master->conf->site);
     self->message.version = bytes_of(POSTERN_VERSION);
     self->message.revision = bytes_of(master->revision);
     self->message.clock_ms = clock_wall_ms();
@@ -105,12 +106,13 @@ static void take_holds(struct peer *self, const Postern__PeerHello *hello)
         replicate_peer_holds(self->master->replicate, hello->holds, hello->n_holds, &hello->sign);
 }
 
-static void note_revision(const struct master *master, const char *key,
-                          const Postern__PeerHello *hello)
+static void note_member(const struct master *master, const char *key,
+                        const Postern__PeerHello *hello)
 {
     struct member *member = members_by_key(&master->members, key);
     if (!member)
         return;
+    log_escape(hello->site.data, hello->site.len, member->site, sizeof(member->site));
     log_escape(hello->version.data, hello->version.len, member->version, sizeof(member->version));
     log_escape(hello->revision.data, hello->revision.len, member->revision,
                sizeof(member->revision));
@@ -126,7 +128,7 @@ static void on_hello_asked(struct peer *self, const char *key, enum control_type
     if (control_send(self->master->control, key, CONTROL_PEER_HELLO, &hello->message.base) < 0)
         log_debug("peer.hello", "unanswered=%d", errno);
     free_hello(hello);
-    note_revision(self->master, key, (const Postern__PeerHello *)message);
+    note_member(self->master, key, (const Postern__PeerHello *)message);
     take_holds(self, (const Postern__PeerHello *)message);
 }
 
@@ -375,6 +377,11 @@ int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *
 int peer_known(const struct peer *self)
 {
     return self->address != NULL;
+}
+
+const char *peer_name(const struct peer *self)
+{
+    return self->address ? self->address->name : "";
 }
 
 int peer_connected(const struct peer *self)

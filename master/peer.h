@@ -25,8 +25,9 @@ void peer_asked(struct peer *self, struct member *member, enum control_type type
 // A request to the peer. -1: EAGAIN, there is no session or no room.
 NODISCARD int peer_ask(struct peer *self, enum control_type type, const ProtobufCMessage *message);
 
-int peer_known(const struct peer *self);     // there is one
-int peer_connected(const struct peer *self); // it answers
+int peer_known(const struct peer *self);              // there is one
+const char *peer_name(const struct peer *self);       // empty: there is none
+int peer_connected(const struct peer *self);          // it answers
 int64_t peer_clock_ahead_ms(const struct peer *self); // its clock before ours, as it last said
 // Events that the peer holds and we lack, as far as the watermarks tell.
 uint64_t peer_lag(const struct peer *self);

@@ -44,6 +44,8 @@ def test_both_masters_hold_the_same_and_verify_says_so(cluster):
         status = master.ask("status")
         assert status["replayed_share"] <= 0.01
         assert status["peer"]["connected"]
+        eventually(lambda master=master: all(node["site"] == "here" for node in master.ask("node", "list")), 5,
+                   "the site of every node", pause=0.2)
 
 
 def test_verify_names_what_differs_while_the_masters_cannot_even_out(cluster):
