@@ -9,10 +9,11 @@ import subprocess
 from pathlib import Path
 
 from tests.lib.inbox import Inbox
-from tests.lib.waiting import eventually
+from tests.lib.waiting import eventually, none_left
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MINUTES = 60.0
+MASTERS = ("master-a", "master-b")
 
 
 class DockerFailed(AssertionError):
@@ -180,17 +181,42 @@ class Cluster(Compose):
 
     def started(self):
         eventually(lambda: len(self.workers_up()) == sum(self.counts.values()), 120, "the workers to join", pause=0.5)
+        none_left(self.misjudged, 60, pause=0.5)
         self.command("config", "set", "delivery", "retry_first_s=1", "retry_most_s=3")
         eventually(self.agreed, 60, "the workers to run the configuration", pause=0.5)
 
-    def nodes(self):
+    def nodes(self, master="master-a"):
         try:
-            return self.ask("node", "list")
+            return self.ask("node", "list", master=master)
         except (DockerFailed, IndexError, ValueError, subprocess.TimeoutExpired):
             return []
 
     def workers_up(self):
         return [node for node in self.nodes() if node["role"] == "worker" and node["state"] == "up"]
+
+    def misjudged(self):
+        """Workers that run and that a master does not see up, and workers that it lists and that are gone."""
+        run = {self.inspect(container)["Config"]["Hostname"]: "up" for container in self.workers()}
+        wrong = []
+        for master in MASTERS:
+            says = {node["name"]: node["state"] for node in self.nodes(master) if node["role"] == "worker"}
+            wrong += [f"{master}: {name} is {says.get(name, 'unknown')}, not {run.get(name, 'there')}"
+                      for name in sorted(says.keys() | run.keys()) if says.get(name) != run.get(name)]
+        return wrong
+
+    def told_apart(self, mails):
+        """Which of the mails the masters have not the same record of."""
+        first, second = ({row["message_id"]: row for row in self.messages(master=master)} for master in MASTERS)
+        return [f"{first.get(mail.message_id)} on {MASTERS[0]}, {second.get(mail.message_id)} on {MASTERS[1]}"
+                for mail in mails if first.get(mail.message_id) != second.get(mail.message_id)]
+
+    def unequal(self):
+        """What `verify` on the first master complains of."""
+        try:
+            said = self.command("verify")
+        except DockerFailed as error:
+            return [str(error)]
+        return [] if said.startswith(f"{MASTERS[0]} and {MASTERS[1]} hold the same") else [said]
 
     def agreed(self):
         return len({node["revision"] for node in self.nodes() if node["role"] == "worker" or node["name"] == "master-a"}) == 1

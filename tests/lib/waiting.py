@@ -21,6 +21,19 @@ def eventually(condition, seconds=10.0, what="the condition", pause=0.02):
         time.sleep(pause)
 
 
+def none_left(complaints, seconds=10.0, pause=0.02):
+    """Returns once `complaints()` are none; raises Late with the last ones when there are some for `seconds`."""
+    last = []
+
+    def silent():
+        last[:] = complaints()
+        return not last
+    try:
+        eventually(silent, seconds, pause=pause)
+    except Late:
+        raise Late(f"after {seconds:g} s still {len(last)} complaints: {last[:10]}") from None
+
+
 def accepts(host, port):
     """Does somebody accept connections there?"""
     try:
