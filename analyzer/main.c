@@ -10,6 +10,7 @@
 #include "analyzer/one.h"
 #include "analyzer/sandbox.h"
 #include "analyzer/stage.h"
+#include "core/base/file.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
@@ -81,6 +82,11 @@ static void open_stage(struct analyzer *self, struct settings *settings)
     if (slot_take(&self->slot, process->state, STAGE_ANALYZER, process->slot, NULL) < 0) {
         fprintf(stderr, "%s: no slot under %s/analyzer: %s\n", process->name, process->state,
                 strerror(errno));
+        exit(1);
+    }
+    // What is missing cannot be opened up: the first stage of a worker makes the folder.
+    if (file_make_folders(process->run, 0755) < 0) {
+        fprintf(stderr, "%s: %s: %s\n", process->name, process->run, strerror(errno));
         exit(1);
     }
     confine_files(self, settings);
