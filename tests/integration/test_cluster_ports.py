@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Strangers at the ports where a master listens to its workers."""
+"""Strangers at the ports where a master listens to its workers, and to those who want to become one."""
 
 import os
 import socket
@@ -56,7 +56,8 @@ def test_29_a_stranger_is_cut_and_costs_nothing(shared, name):
     master = shared.pids("master")[0]
     before = memory_kib(master, "VmRSS")
     connections = []
-    for port in shared.cluster_ports[:3]:
+    shared.command("token", "create", "--expires", "60s")  # or nobody listens at the last of them
+    for port in (*shared.cluster_ports[:3], shared.enrol_port):
         for _ in range(20):
             connection = socket.create_connection(("127.0.0.1", port), 5)
             say(connection, STRANGERS[name])
