@@ -183,12 +183,12 @@ static int go_on_after(struct store *self)
 
 static int mend_list(struct store *self, uint64_t *ret_rows)
 {
-    static const struct rows rows = {"SELECT * FROM events ORDER BY commit_number",
-                                     "SELECT * FROM events ORDER BY commit_number DESC"};
+#define EVENTS "SELECT commit_number,node,epoch,sequence,time_ms,kind,public FROM events"
+    static const struct rows rows = {EVENTS " ORDER BY commit_number",
+                                     EVENTS " ORDER BY commit_number DESC"};
+#undef EVENTS
     struct list_salvage salvaged = {
-        database_prepare(self->db,
-                         "INSERT OR IGNORE INTO events VALUES(?1,?2,?3,?4,?5,?6,?7)"),
-        0};
+        database_prepare(self->db, "INSERT OR IGNORE INTO events VALUES(?1,?2,?3,?4,?5,?6,?7)"), 0};
     int rc = salvaged.insert ? database_execute(self->db, "BEGIN IMMEDIATE") : -1;
     if (rc == 0)
         rc = salvage(self->copy, &rows, save_listed, &salvaged);

@@ -8,6 +8,7 @@
 #include "master/store/merge.h"
 #include "master/store/public.h"
 #include "master/store/store.h"
+#include "master/store/upgrade.h"
 #include <errno.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -70,6 +71,20 @@ int store_new_incarnation(struct store *self)
     return rc;
 }
 
+// It is as it was. A damaged file is told by errno, and mended.
+static int refuse_old(struct store *self, const char *path, char *ret_error, size_t error_size)
+{
+    int error = errno;
+    snprintf(ret_error, error_size,
+             "%s: an earlier version wrote it, and it could not be made one of this version (the"
+             " log says why); make room on the disk and start again, or move the file away: the"
+             " days' files stay, and the workers tell again what they still hold",
+             path);
+    store_close_list(self);
+    errno = error;
+    return -1;
+}
+
 int store_open_list(struct store *self, char *ret_error, size_t error_size)
 {
     char path[256];
@@ -77,6 +92,8 @@ int store_open_list(struct store *self, char *ret_error, size_t error_size)
     self->db = database_open(path, 1, schema, ret_error, error_size);
     if (!self->db)
         return -1;
+    if (upgrade_list(self->db, self->folder) < 0)
+        return refuse_old(self, path, ret_error, error_size);
     self->event = database_prepare(
         self->db, "INSERT INTO events(node,epoch,sequence,time_ms,kind,public)"
                   " SELECT ?1,?2,?3,?4,?5,?6 WHERE NOT EXISTS"
