@@ -107,16 +107,13 @@ static void print_change(FILE *out, const json_t *change)
 static int tell(const struct cli *self, json_t *answer)
 {
     const json_t *replicated = json_object_get(answer, "replicated");
-    json_t *warning;
-    size_t i;
     if (answer && self->json)
         print_json(answer);
     else if (answer)
         printf("revision %s%s\n", text_of(answer, "revision"),
                json_is_false(replicated) ? " (unreplicated: the other master does not hold it yet)"
                                          : "");
-    json_array_foreach(json_object_get(answer, "warnings"), i, warning)
-        fprintf(stderr, "postern: warning: %s\n", json_string_value(warning));
+    print_warnings(answer);
     json_decref(answer);
     return answer ? 0 : 1;
 }

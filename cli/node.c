@@ -40,6 +40,7 @@ static int node_add(struct cli *self, int argc, char **argv)
         print_json(answer);
     else if (answer)
         printf("%s is a member now\n", argv[0]);
+    print_warnings(answer);
     json_decref(body);
     json_decref(answer);
     return answer ? 0 : 1;

@@ -63,6 +63,14 @@ void print_text(const char *text)
     free(copy);
 }
 
+void print_warnings(const json_t *answer)
+{
+    size_t i;
+    json_t *warning;
+    json_array_foreach(json_object_get(answer, "warnings"), i, warning)
+        fprintf(stderr, "postern: warning: %s\n", json_string_value(warning));
+}
+
 static char *cell_of(const json_t *row, const struct column *column)
 {
     const json_t *value = json_object_get(row, column->key);

@@ -12,6 +12,8 @@ void print_json_indented(const json_t *value);
 void print_text(const char *text);                       // without control characters
 const char *text_of(const json_t *row, const char *key); // "" when it is none
 
+void print_warnings(const json_t *answer); // its "warnings", on standard error
+
 struct column {
     const char *title;
     const char *key;                    // "" for what `format` makes of the whole row

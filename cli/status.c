@@ -124,6 +124,7 @@ static void print_status(const json_t *status)
         100 * json_real_value(json_object_get(status, "replayed_share")));
     print_peer(json_object_get(status, "peer"));
     print_config(json_object_get(status, "config"));
+    print_warnings(status);
     json_array_foreach(json_object_get(status, "alarms"), i, alarm)
         print_alarm(text_of(status, "name"), json_string_value(alarm));
     json_object_foreach(json_object_get(status, "workers"), node, worker)

@@ -7,23 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void answer(struct change *change, unsigned status)
+static void answer_done(struct change *change)
 {
     struct call *call = change->context;
     if (change->status == 200)
-        call_answer(call, status, json_pack("{s:s}", "name", change_text(change, "name")));
+        call_answer(call, 200, json_pack("{s:s}", "name", change_text(change, "name")));
     else
         call_refuse(call, change->status, change->error);
 }
 
 static void answer_made(struct change *change)
 {
-    answer(change, 201);
-}
-
-static void answer_done(struct change *change)
-{
-    answer(change, 200);
+    struct call *call = change->context;
+    if (change->status == 200)
+        call_answer(call, 201,
+                    json_pack("{s:s, s:o}", "name", change_text(change, "name"), "warnings",
+                              members_warnings(&change->master->members)));
+    else
+        call_refuse(call, change->status, change->error);
 }
 
 static void start(struct call *call, change_make_fn *make, change_done_fn *done)

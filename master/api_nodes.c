@@ -243,6 +243,7 @@ static void answer_status(struct call *call)
                             master->members.list[i]->status);
     json_object_set_new(status, "workers", details);
     json_object_set_new(status, "public", public_of(master));
+    json_object_set_new(status, "warnings", members_warnings(&master->members));
     call_answer(call, 200, status);
 }
 

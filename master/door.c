@@ -84,8 +84,12 @@ static void tell_member(struct master *master, struct control *control, const ch
         }
     }
     answer.masters = list;
+    json_t *warnings = members_warnings(&master->members);
+    const char *warning = json_string_value(json_array_get(warnings, 0));
+    answer.warning = bytes_of(warning ? warning : "");
     if (answer.name.len)
         send_answer(control, route, &answer);
+    json_decref(warnings);
     nodes_free(nodes, count);
 }
 

@@ -40,6 +40,19 @@ void members_clear(struct members *self)
         members_remove(self, self->list[0]);
 }
 
+json_t *members_warnings(const struct members *self)
+{
+    size_t workers = 0;
+    for (size_t i = 0; i < self->count; i++)
+        workers += self->list[i]->role == ROLE_WORKER;
+    json_t *list = json_array();
+    if (workers > WORKERS_TESTED)
+        json_array_append_new(list, json_sprintf("the cluster has %d workers; no more than %d at a"
+                                                 " time are tested",
+                                                 (int)workers, WORKERS_TESTED));
+    return list;
+}
+
 static int holds_before(const struct member *member, const char *key)
 {
     return strcmp(member->previous_key, key) == 0 &&

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 enum { MEMBER_FORMER_MOST = 16, MEMBERS_MOST = 256, MEMBER_LOST_MS = 10000 };
+enum { WORKERS_TESTED = 64 }; // of a cluster: it works with more, but nobody tried
 
 struct member {
     char name[64], key[41];
@@ -41,6 +42,8 @@ struct members {
     size_t count;
 };
 
+// What a person should think over, as texts: more workers than WORKERS_TESTED. A new reference.
+json_t *members_warnings(const struct members *self);
 // NULL: MEMBERS_MOST are there.
 struct member *members_add(struct members *self, const char *name, const char *key, enum role role);
 void members_remove(struct members *self, struct member *member);

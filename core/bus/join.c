@@ -126,6 +126,16 @@ static int copy_master(struct master_address *ret, const Postern__JoinMaster *ma
                : 0;
 }
 
+// What a master says to people.
+static void copy_words(char *ret, size_t size, const ProtobufCBinaryData *words)
+{
+    int length = words->len < 300 ? (int)words->len : 300;
+    snprintf(ret, size, "%.*s", length, words->len ? (const char *)words->data : "");
+    for (char *at = ret; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 127)
+            *at = '?';
+}
+
 static void accept_answer(struct join *self, const Postern__JoinAnswer *answer)
 {
     struct join_result *result = self->result;
@@ -135,6 +145,7 @@ static void accept_answer(struct join *self, const Postern__JoinAnswer *answer)
     for (size_t i = 0; i < answer->n_masters && result->master_count < MASTERS_MOST; i++)
         if (copy_master(&result->masters[result->master_count], answer->masters[i]) == 0)
             result->master_count++;
+    copy_words(result->warning, sizeof(result->warning), &answer->warning);
     if (result->master_count > 0)
         end(self, 0);
 }
@@ -145,11 +156,7 @@ static void refuse_answer(struct door *door, const Postern__JoinAnswer *answer)
     struct join *self = door->join;
     if (answer->later || door != &self->doors[0])
         return;
-    int size = answer->refused.len < 300 ? (int)answer->refused.len : 300;
-    snprintf(self->error, self->error_size, "%.*s", size, (const char *)answer->refused.data);
-    for (char *at = self->error; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 127)
-            *at = '?';
+    copy_words(self->error, self->error_size, &answer->refused);
     end(self, -1);
 }
 

@@ -12,6 +12,7 @@ struct join_result {
     char name[64]; // of this node, from now on
     struct master_address masters[MASTERS_MOST];
     unsigned master_count;
+    char warning[304]; // of the master, for people; "": none
 };
 
 // `keys` are durable already: they are this node from the moment a master has taken them. `conf`

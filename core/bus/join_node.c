@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/base/file.h"
+#include "core/base/log.h"
 #include "core/bus/join.h"
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -99,6 +100,8 @@ static enum join_outcome join_with(const struct join_options *options,
     curve_keys_wipe(&keys);
     if (rc < 0)
         return JOIN_FAILED;
+    if (*result.warning)
+        log_warning("join.warned", "warning=\"%s\"", result.warning);
     memcpy(conf->name, result.name, sizeof(conf->name));
     memcpy(conf->masters, result.masters, sizeof(conf->masters));
     conf->master_count = result.master_count;

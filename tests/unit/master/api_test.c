@@ -190,6 +190,44 @@ static void test_a_stranger_on_the_socket_is_turned_away(void **state)
     close(ends[1]);
 }
 
+static size_t warnings_of(struct world *world, const char *head, const char *body)
+{
+    unsigned status;
+    json_t *value = ask(world, head, body, &status);
+    assert_in_range(status, 200, 201);
+    const json_t *list = json_object_get(value, "warnings");
+    assert_true(json_is_array(list));
+    size_t count = json_array_size(list);
+    if (count > 0)
+        assert_non_null(strstr(json_string_value(json_array_get(list, 0)), "65 workers"));
+    json_decref(value);
+    return count;
+}
+
+static void test_the_65th_worker_is_warned_of(void **state)
+{
+    struct world *world = *state;
+    json_t *changes = json_object();
+    for (int i = 2; i < WORKERS_TESTED; i++) { // worker-1 is there
+        char document[32];
+        snprintf(document, sizeof(document), "node/w%d", i);
+        json_object_set_new(changes, document, json_pack("{s:o}", "key", json_sprintf("%040d", i)));
+    }
+    assert_int_equal(world_change(world, changes), 200);
+    static const char monitor[] =
+        "{\"name\":\"m\",\"key\":\"0000000000000000000000000000000000000097\",\"role\":"
+        "\"monitor\"}";
+    static const char one[] =
+        "{\"name\":\"x\",\"key\":\"0000000000000000000000000000000000000098\"}";
+    static const char another[] =
+        "{\"name\":\"y\",\"key\":\"0000000000000000000000000000000000000099\"}";
+    assert_int_equal(warnings_of(world, "POST /api/v1/nodes", one), 0);
+    assert_int_equal(warnings_of(world, "POST /api/v1/nodes", monitor), 0);
+    assert_int_equal(warnings_of(world, "GET /api/v1/status", NULL), 0);
+    assert_int_equal(warnings_of(world, "POST /api/v1/nodes", another), 1);
+    assert_int_equal(warnings_of(world, "GET /api/v1/status", NULL), 1);
+}
+
 #define WORLD_TEST(test) cmocka_unit_test_setup_teardown(test, world_start, world_stop)
 
 int main(void)
@@ -197,6 +235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(test_requests_are_answered_as_they_should),
         WORLD_TEST(test_what_is_too_big_is_refused),
+        WORLD_TEST(test_the_65th_worker_is_warned_of),
         WORLD_TEST(test_a_stranger_on_the_socket_is_turned_away),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
