@@ -51,6 +51,7 @@ class Connection:
         if abruptly:  # RST in place of FIN
             try:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                end.shutdown(socket.SHUT_RD)  # wakes the thread that reads it, which keeps it open; tells nobody
             except OSError:
                 pass
         else:
