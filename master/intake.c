@@ -53,6 +53,8 @@ static void send_ack(struct master *master, const struct member *member)
     ack.incarnation = master->incarnation;
     ack.epoch = member->tracker.epoch;
     ack.upto = member->tracker.committed;
+    ack.mark = member->tracker.committed_mark;
+    ack.life = master->life;
     send(master, member, CONTROL_ACK, &ack.base);
 }
 
@@ -71,6 +73,7 @@ static void send_hello(struct master *master, const struct member *member)
     hello.epoch = member->tracker.epoch;
     hello.watermark = member->tracker.committed;
     hello.mark = member->tracker.committed_mark;
+    hello.life = master->life;
     hello.revision = bytes_of(master->revision);
     hello.tree = bytes_of(tree_hash(master));
     hello.n_holds = replicate_holds(master->replicate)->count;

@@ -2,6 +2,7 @@
 #include "master/master.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/base/random.h"
 #include "core/bus/control.h"
 #include "core/bus/zap.h"
 #include "master/alarms.h"
@@ -94,6 +95,7 @@ static int open_store(struct master *master, const struct failure *failure)
     if (!databases->configuration)
         return fail(failure, "configuration", error);
     master->incarnation = store_incarnation(databases->store);
+    master->life = random_u64();
     if (cluster_open_orders(databases->cluster, add_open_order, master->orders) < 0)
         return fail(failure, "orders", "cluster.db cannot be read");
     master->bodies = bodies_new(master);

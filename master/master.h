@@ -35,6 +35,7 @@ struct master {
     struct curve_keys keys;
     struct writer *writer;
     uint64_t incarnation;
+    uint64_t life; // drawn at each start: what an earlier one acknowledged may be lost
     struct zap *zap;
     struct control *control;
     struct stream *events, *config;

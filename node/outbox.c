@@ -192,12 +192,11 @@ void outbox_masters(struct outbox *self, const char *const *master_keys, unsigne
     producer_set_masters(&self->producer, master_keys, master_count);
 }
 
-void outbox_hello(struct outbox *self, unsigned master, const Postern__MasterHello *hello)
+static void heard(struct outbox *self, enum producer_hello said)
 {
-    enum producer_hello said = producer_hello(&self->producer, master, hello->incarnation,
-                                              hello->epoch, hello->watermark, hello->mark);
     if (said == PRODUCER_AGREED) {
-        outbox_trim(self->journal, &self->producer);
+        if (!self->unsettled) // else a crash would bring the old epoch back, without its records
+            outbox_trim(self->journal, &self->producer);
         return;
     }
     self->rolled_back = 1;
@@ -205,10 +204,18 @@ void outbox_hello(struct outbox *self, unsigned master, const Postern__MasterHel
         begin_epoch(self);
 }
 
+void outbox_hello(struct outbox *self, unsigned master, const Postern__MasterHello *hello)
+{
+    const struct producer_word word = {hello->incarnation, hello->life, hello->epoch,
+                                       hello->watermark, hello->mark};
+    heard(self, producer_hello(&self->producer, master, &word));
+}
+
 void outbox_acknowledge(struct outbox *self, unsigned master, const Postern__Ack *ack)
 {
-    producer_acknowledge(&self->producer, master, ack->incarnation, ack->epoch, ack->upto);
-    outbox_trim(self->journal, &self->producer);
+    const struct producer_word word = {ack->incarnation, ack->life, ack->epoch, ack->upto,
+                                       ack->mark};
+    heard(self, producer_acknowledge(&self->producer, master, &word));
 }
 
 void outbox_hurry(struct outbox *self, int listening)

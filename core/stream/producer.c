@@ -118,29 +118,36 @@ static int means_others(const struct producer *self, uint64_t watermark, uint64_
            record->mark != mark;
 }
 
-enum producer_hello producer_hello(struct producer *self, unsigned master, uint64_t incarnation,
-                                   uint64_t epoch, uint64_t watermark, uint64_t mark)
+enum producer_hello producer_hello(struct producer *self, unsigned master,
+                                   const struct producer_word *word)
 {
     struct producer_master *known = &self->masters[master];
-    if (epoch == self->epoch && (watermark > self->last || means_others(self, watermark, mark)))
+    if (word->epoch == self->epoch &&
+        (word->upto > self->last || means_others(self, word->upto, word->mark)))
         return PRODUCER_BEHIND;
-    known->incarnation = incarnation;
-    known->epoch = epoch;
-    known->upto = watermark;
+    known->incarnation = word->incarnation;
+    known->life = word->life;
+    known->epoch = word->epoch;
+    known->upto = word->upto;
     known->greeted = 1;
     return PRODUCER_AGREED;
 }
 
-void producer_acknowledge(struct producer *self, unsigned master, uint64_t incarnation,
-                          uint64_t epoch, uint64_t upto)
+enum producer_hello producer_acknowledge(struct producer *self, unsigned master,
+                                         const struct producer_word *word)
 {
     struct producer_master *known = &self->masters[master];
-    if (incarnation != known->incarnation || epoch != self->epoch || upto > self->last)
-        return;
-    if (known->epoch == epoch && known->upto >= upto)
-        return;
-    known->epoch = epoch;
-    known->upto = upto;
+    if (word->incarnation != known->incarnation || word->life != known->life ||
+        word->epoch != self->epoch || word->upto > self->last)
+        return PRODUCER_AGREED;
+    // It took frames from before our disk was put back.
+    if (means_others(self, word->upto, word->mark))
+        return PRODUCER_BEHIND;
+    if (known->epoch == word->epoch && known->upto >= word->upto)
+        return PRODUCER_AGREED;
+    known->epoch = word->epoch;
+    known->upto = word->upto;
+    return PRODUCER_AGREED;
 }
 
 uint64_t producer_acknowledged(const struct producer *self)

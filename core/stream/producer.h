@@ -21,6 +21,7 @@ struct producer_record {
 struct producer_master {
     char key[41];
     uint64_t incarnation, epoch, upto; // what it acknowledged last
+    uint64_t life;                     // of the process that said hello
     // It has said hello since we started. What the disk remembers of it may have been voided
     // meanwhile: good for telling the master, not for trimming.
     int greeted;
@@ -61,14 +62,17 @@ enum producer_hello {
     PRODUCER_AGREED,
     PRODUCER_BEHIND, // the master has events that we do not: our disk was rolled back
 };
-// A master said who it is, what it has, and the mark of the record that its watermark lies in (0:
-// it knows none). Another mark than ours means that it has other events under our numbers.
-enum producer_hello producer_hello(struct producer *self, unsigned master, uint64_t incarnation,
-                                   uint64_t epoch, uint64_t watermark, uint64_t mark);
-// An acknowledgement of another incarnation than the last hello's, or of what was never sent, is
-// void.
-void producer_acknowledge(struct producer *self, unsigned master, uint64_t incarnation,
-                          uint64_t epoch, uint64_t upto);
+// A master says who it is, what it has, and the mark of the record that this ends in (0: it knows
+// none). Another mark than ours means that it has other events under our numbers.
+struct producer_word {
+    uint64_t incarnation, life, epoch, upto, mark;
+};
+enum producer_hello producer_hello(struct producer *self, unsigned master,
+                                   const struct producer_word *word);
+// An acknowledgement of another incarnation or life than the last hello's, or of what was never
+// sent, is void.
+enum producer_hello producer_acknowledge(struct producer *self, unsigned master,
+                                         const struct producer_word *word);
 // What all masters have; with no master: nothing.
 uint64_t producer_acknowledged(const struct producer *self);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The masters of the simulated cluster: what master/intake.c and master/writer.c do with sockets
 // and SQLite, done with arrays around the real tracker.
+#include "master/store/inventory.h"
 #include "tests/model/stream_world.h"
 
 #include <stdlib.h>
@@ -16,8 +17,9 @@ static void send_hello(struct stream_world *self, unsigned number)
                         .generation = master->generation,
                         .epoch = master->tracker.epoch,
                         .last = master->tracker.committed,
-                        .mark = master->tracker.committed_mark};
-    stream_send(self, &wire);
+                        .mark = master->tracker.committed_mark,
+                        .life = master->life};
+    stream_send_wire(self, &wire);
 }
 
 static void send_ack(struct stream_world *self, unsigned number)
@@ -28,10 +30,16 @@ static void send_ack(struct stream_world *self, unsigned number)
                         .session = self->node.session[number],
                         .incarnation = master->incarnation,
                         .epoch = master->tracker.epoch,
-                        .last = master->tracker.committed};
-    if (!stream_with(self, STREAM_RULE_COMMIT_FIRST))
+                        .last = master->tracker.committed,
+                        .mark = master->tracker.committed_mark,
+                        .life = master->life};
+    if (!stream_with(self, STREAM_RULE_COMMIT_FIRST)) {
         wire.last = master->tracker.next - 1;
-    stream_send(self, &wire);
+        wire.mark = master->tracker.mark;
+    }
+    if (!stream_with(self, STREAM_RULE_ACK_MARKS))
+        wire.mark = 0;
+    stream_send_wire(self, &wire);
 }
 
 static void ask_replay(struct stream_world *self, unsigned number)
@@ -42,7 +50,7 @@ static void ask_replay(struct stream_world *self, unsigned number)
                         .session = self->node.session[number],
                         .epoch = master->tracker.epoch};
     if (tracker_wants(&master->tracker, self->now_ms, &wire.first, &wire.last))
-        stream_send(self, &wire);
+        stream_send_wire(self, &wire);
 }
 
 void stream_master_tick(struct stream_world *self, unsigned number)
@@ -183,28 +191,37 @@ void stream_master_receive(struct stream_world *self, const struct wire *wire)
 
 // -- the store
 
-static void add_row(struct stream_world *self, unsigned number, uint64_t epoch, uint64_t sequence,
-                    uint16_t event, int from_peer)
+void stream_master_keep(struct stream_world *self, unsigned number, const struct row *row)
 {
     struct sim_master *master = &self->masters[number];
-    for (size_t i = 0; i < master->row_count; i++)
-        if (master->rows[i].epoch == epoch && master->rows[i].sequence == sequence) {
-            if (master->rows[i].event != event && (from_peer || master->rows[i].from_peer))
-                continue; // a fork that each master knew one side of: both are kept
-            if (master->rows[i].event != event)
-                stream_broken(self, "master %c has two events at epoch %llu sequence %llu",
-                              'A' + (int)number, (unsigned long long)epoch,
-                              (unsigned long long)sequence);
-            else if (!from_peer && !master->rows[i].from_peer)
-                stream_broken(self, "master %c took event %u twice", 'A' + (int)number, event);
-            return;
-        }
+    for (size_t i = 0; i < master->row_count; i++) {
+        const struct row *known = &master->rows[i];
+        if (known->epoch != row->epoch || known->sequence != row->sequence)
+            continue;
+        if (known->event != row->event && (row->from_peer || known->from_peer))
+            continue; // a fork that each master knew one side of: both are kept
+        if (known->event != row->event)
+            stream_broken(self, "master %c has two events at epoch %llu sequence %llu",
+                          'A' + (int)number, (unsigned long long)row->epoch,
+                          (unsigned long long)row->sequence);
+        else if (!row->from_peer && !known->from_peer)
+            stream_broken(self, "master %c took event %u twice", 'A' + (int)number, row->event);
+        return;
+    }
     if (master->row_count == ROWS_MOST) {
         stream_broken(self, "the world is too small: rows");
         return;
     }
-    master->rows[master->row_count++] = (struct row){epoch, sequence, event, from_peer};
-    master->had[event] = 1;
+    master->rows[master->row_count++] = *row;
+    master->had[row->event] = 1;
+}
+
+static struct row row_of(const struct chunk *chunk, unsigned i)
+{
+    const struct span packed = {(const char *)&chunk->events[i], sizeof(chunk->events[i])};
+    uint64_t sequence = chunk->first + i;
+    return (struct row){chunk->epoch, sequence, inventory_hash(sequence, packed), chunk->events[i],
+                        0};
 }
 
 // 0, or -1: it does not follow on what is there.
@@ -221,8 +238,10 @@ static int store_chunk(struct stream_world *self, unsigned number, const struct 
             return 0;
         skip = (unsigned)(master->watermark + 1 - chunk->first);
     }
-    for (unsigned i = skip; i < chunk->count; i++)
-        add_row(self, number, chunk->epoch, chunk->first + i, chunk->events[i], 0);
+    for (unsigned i = skip; i < chunk->count; i++) {
+        const struct row row = row_of(chunk, i);
+        stream_master_keep(self, number, &row);
+    }
     master->epoch = chunk->epoch;
     master->watermark = end - 1;
     master->mark = chunk->mark;
@@ -268,6 +287,7 @@ void stream_master_crash(struct stream_world *self, unsigned number)
         stream_say(self, "master %c dies", 'A' + (int)number);
     self->crashes++;
     forget_held(master);
+    stream_masters_part(self);
     master->writing_count = 0;
     master->renewing = 0;
     master->up = 0;
@@ -280,6 +300,8 @@ void stream_master_start(struct stream_world *self, unsigned number)
     memset(&master->tracker, 0, sizeof(master->tracker));
     tracker_restore(&master->tracker, master->epoch, master->watermark, master->mark);
     master->base = master->watermark;
+    uint64_t life = stream_random(self, UINT32_MAX) + 1;
+    master->life = stream_with(self, STREAM_RULE_LIVES) ? life : 0;
     master->up = 1;
     stream_say(self, "master %c starts: epoch %llu, watermark %llu", 'A' + (int)number,
                (unsigned long long)master->epoch, (unsigned long long)master->watermark);
@@ -293,29 +315,11 @@ void stream_master_roll_back(struct stream_world *self, unsigned number, int to_
     stream_say(self, "master %c %s", 'A' + (int)number,
                to_nothing ? "loses its disk" : "is put back to a backup");
     master->row_count = to_nothing ? 0 : master->backup_count;
-    memcpy(master->rows, master->backup, sizeof(master->rows));
+    memcpy(master->rows, master->backup, master->row_count * sizeof(master->rows[0]));
     master->epoch = to_nothing ? 0 : master->backup_epoch;
     master->watermark = to_nothing ? 0 : master->backup_watermark;
     master->mark = to_nothing ? 0 : master->backup_mark;
     if (to_nothing && stream_with(self, STREAM_RULE_INCARNATION))
         master->incarnation = stream_random(self, UINT32_MAX) + 1; // a backup has the old one
     master->generation++;
-}
-
-static void give_rows(struct stream_world *self, unsigned from, unsigned to)
-{
-    const struct sim_master *giver = &self->masters[from], *taker = &self->masters[to];
-    for (size_t i = 0; i < giver->row_count; i++) {
-        const struct row *row = &giver->rows[i];
-        if (row->epoch != taker->tracker.epoch || row->sequence <= taker->tracker.committed)
-            add_row(self, to, row->epoch, row->sequence, row->event, 1);
-    }
-}
-
-void stream_masters_compare(struct stream_world *self)
-{
-    if (!self->masters[0].up || !self->masters[1].up || !stream_with(self, STREAM_RULE_PEERS))
-        return;
-    give_rows(self, 0, 1);
-    give_rows(self, 1, 0);
 }

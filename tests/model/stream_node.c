@@ -118,7 +118,7 @@ static void publish(struct stream_world *self, const struct outbox_record *recor
         memcpy(wire.events, record->events, sizeof(wire.events));
         mark(self, &wire, record);
         if (stream_random(self, 4) != 0 || self->healing) // a quarter is dropped
-            stream_send(self, &wire);
+            stream_send_wire(self, &wire);
     }
 }
 
@@ -190,7 +190,7 @@ void stream_node_hello(struct stream_world *self, unsigned master)
                         .ack_epoch = known->epoch,
                         .ack_upto = known->upto};
     if (!self->node.unsettled)
-        stream_send(self, &wire);
+        stream_send_wire(self, &wire);
 }
 
 void stream_node_beat(struct stream_world *self)
@@ -201,7 +201,7 @@ void stream_node_beat(struct stream_world *self)
                             .epoch = self->node.producer.epoch,
                             .first = producer_first_kept(&self->node.producer),
                             .last = self->node.producer.last};
-        stream_send(self, &wire);
+        stream_send_wire(self, &wire);
     }
 }
 
@@ -235,7 +235,7 @@ static void replay(struct stream_world *self, const struct wire *request)
                             .count = on_disk->count};
         memcpy(wire.events, on_disk->events, sizeof(wire.events));
         mark(self, &wire, on_disk);
-        stream_send(self, &wire);
+        stream_send_wire(self, &wire);
         self->replays++;
     }
 }
@@ -252,21 +252,10 @@ static void excuse_voided(struct stream_world *self)
         }
 }
 
-static void master_said(struct stream_world *self, const struct wire *wire)
+static void heard(struct stream_world *self, enum producer_hello said)
 {
     struct sim_node *node = &self->node;
-    struct sim_master *master = &self->masters[wire->master];
-    node->greeted |= 1u << wire->master;
-    if (wire->generation == master->generation) // from now on node knows what it lost
-        for (unsigned event = 1; event <= self->event_count; event++) {
-            master->had[event] = 0;
-            for (size_t i = 0; i < master->row_count; i++)
-                master->had[event] |= master->rows[i].event == event;
-        }
-    if (producer_hello(&node->producer, wire->master, wire->incarnation, wire->epoch, wire->last,
-                       wire->mark) == PRODUCER_AGREED)
-        return;
-    if (!stream_with(self, STREAM_RULE_EPOCH))
+    if (said == PRODUCER_AGREED || !stream_with(self, STREAM_RULE_EPOCH))
         return;
     excuse_voided(self);
     node->is_writing = 0; // the real one waits for it; what is numbered anew is taken again
@@ -279,20 +268,49 @@ static void master_said(struct stream_world *self, const struct wire *wire)
     begin_epoch(self);
 }
 
-void stream_node_receive(struct stream_world *self, const struct wire *wire)
+static struct producer_word word_of(const struct wire *wire)
+{
+    return (struct producer_word){wire->incarnation, wire->life, wire->epoch, wire->last,
+                                  wire->mark};
+}
+
+static void know_rows(struct sim_master *master)
+{
+    memset(master->had, 0, sizeof(master->had));
+    for (size_t i = 0; i < master->row_count; i++)
+        master->had[master->rows[i].event] = 1;
+}
+
+static void master_said(struct stream_world *self, const struct wire *wire)
+{
+    struct sim_node *node = &self->node;
+    struct sim_master *master = &self->masters[wire->master];
+    node->greeted |= 1u << wire->master;
+    if (wire->generation == master->generation) // from now on node knows what it lost
+        know_rows(master);
+    const struct producer_word word = word_of(wire);
+    heard(self, producer_hello(&node->producer, wire->master, &word));
+}
+
+static void on_ack(struct stream_world *self, const struct wire *wire)
 {
     struct producer *producer = &self->node.producer;
+    const struct producer_word word = word_of(wire);
+    heard(self, producer_acknowledge(producer, wire->master, &word));
+    for (unsigned other = 0; other < MASTERS && !stream_with(self, STREAM_RULE_ALL_ACKS); other++)
+        if (producer->masters[other].epoch == wire->epoch &&
+            producer->masters[other].upto < wire->last && wire->last <= producer->last)
+            producer->masters[other].upto = wire->last;
+}
+
+void stream_node_receive(struct stream_world *self, const struct wire *wire)
+{
     switch (wire->kind) {
     case WIRE_MASTER_HELLO:
         master_said(self, wire);
         break;
     case WIRE_ACK:
-        producer_acknowledge(producer, wire->master, wire->incarnation, wire->epoch, wire->last);
-        if (!stream_with(self, STREAM_RULE_ALL_ACKS))
-            for (unsigned other = 0; other < MASTERS; other++)
-                if (producer->masters[other].epoch == wire->epoch &&
-                    producer->masters[other].upto < wire->last && wire->last <= producer->last)
-                    producer->masters[other].upto = wire->last;
+        on_ack(self, wire);
         break;
     case WIRE_REPLAY:
         replay(self, wire);
@@ -344,6 +362,8 @@ void stream_node_trim(struct stream_world *self)
     struct sim_node *node = &self->node;
     struct position where;
     struct producer_record cut;
+    if (node->unsettled)
+        return; // a crash may bring the old epoch back
     while (producer_trim(&node->producer, &where))
         release(self, where.offset);
     if (!stream_with(self, STREAM_RULE_KEEP)) {
@@ -394,8 +414,8 @@ void stream_node_roll_back(struct stream_world *self)
             if (i < cursor_of(&node->accepted, stage) && (i >= cursor[stage] || !everywhere))
                 self->excused[event] = 1;
         }
-    memcpy(node->disk, node->backup, sizeof(node->disk));
     node->disk_count = node->backup_count;
+    memcpy(node->disk, node->backup, node->disk_count * sizeof(node->disk[0]));
     for (size_t i = 0; i < node->disk_count; i++)
         node->disk[i].ghost = 0; // it is there now
     memcpy(node->apart, cursor, sizeof(node->apart));

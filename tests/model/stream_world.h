@@ -2,8 +2,10 @@
 #pragma once
 
 // A simulated cluster around the real stream code: stages with journals, a node with its outbox
-// (core/stream/producer, core/stream/cursors), two masters (master/tracker) with their stores, a
-// lossy PUB and control sessions that break. Disk, network and clock are driven by one seed.
+// (core/stream/producer, core/stream/cursors), two masters (master/tracker) with their stores that
+// compare what they hold (master/reconcile), a lossy PUB and control sessions that break. Disk,
+// network and clock are driven by one seed, each step by one of its own: a step that is left out
+// changes nothing of what the others draw.
 #include "core/stream/cursors.h"
 #include "core/stream/producer.h"
 #include "master/tracker.h"
@@ -16,6 +18,7 @@ enum {
     BATCH_MOST = 8,     // events of an outbox record
     ROWS_MOST = 2048,   // of a master's store
     WIRE_MOST = 2048,   // messages under way
+    STEPS_MOST = 2000,  // of a schedule
     SEGMENT_RECORDS = 3,
 };
 
@@ -29,16 +32,30 @@ enum stream_rule {
     STREAM_RULE_PEERS,         // masters give each other what is trimmed at the worker
     STREAM_RULE_INCARNATION,   // a master that was rolled back voids its old acknowledgements
     STREAM_RULE_EPOCH,         // a worker that was rolled back begins a new epoch
-    STREAM_RULE_SETTLED,       // a new epoch is told once it is durable
+    STREAM_RULE_SETTLED,       // a new epoch is told, and the old one trimmed, once it is durable
     STREAM_RULE_OWED,          // a node that is behind is answered once what was taken is committed
     STREAM_RULE_GREETED,    // what a restart remembers of a master does not trim before its hello
     STREAM_RULE_CURSORS,    // the cursors stand in the record of the events
     STREAM_RULE_FOLLOWS_ON, // node takes no records that do not follow on what it has
-    STREAM_RULE_MARKS, // numbers used anew are told from the first ones by their records' marks
+    STREAM_RULE_MARKS,     // numbers used anew are told from the first ones by their records' marks
+    STREAM_RULE_LIVES,     // what a master acknowledged before it started last is void
+    STREAM_RULE_ACK_MARKS, // an acknowledgement says by a mark which events it means
     STREAM_RULES
 };
 
 extern const char *const stream_rule_names[STREAM_RULES];
+
+// What the worlds of a schedule have more of than others, a bit each.
+enum stream_worlds {
+    STREAM_WORLDS_MASTER_BACK = 1 << 0, // the disaster: a master is put back to a backup
+    STREAM_WORLDS_WORKER_BACK = 1 << 1, // the disaster: a worker's disk is put back
+    STREAM_WORLDS_MET = 1 << 2,      // then, it takes nothing new before both masters have answered
+    STREAM_WORLDS_STALE = 1 << 3,    // what masters say arrives late, and after its session
+    STREAM_WORLDS_RESTLESS = 1 << 4, // node dies and starts often
+    STREAM_WORLDS_SLOW = 1 << 5,     // masters commit seldom
+    STREAM_WORLDS_LATE = 1 << 7,     // what is published arrives late
+    STREAM_WORLDS_APART = 1 << 6,    // links break and mend often
+};
 
 enum wire_kind {
     WIRE_NODE_HELLO,
@@ -59,6 +76,7 @@ struct wire {
     uint64_t mark, before;
     unsigned count;
     unsigned generation; // of a master: how often it was rolled back
+    uint64_t life;
     uint16_t events[BATCH_MOST];
 };
 
@@ -108,7 +126,7 @@ struct sim_node {
 };
 
 struct row {
-    uint64_t epoch, sequence;
+    uint64_t epoch, sequence, hash;
     uint16_t event;
     int from_peer;
 };
@@ -122,7 +140,7 @@ struct chunk { // with the store's writer
 
 struct sim_master {
     int up;
-    uint64_t incarnation;
+    uint64_t incarnation, life;
     struct tracker tracker;
     uint64_t base;
     struct chunk writing[64];
@@ -139,9 +157,12 @@ struct sim_master {
     uint64_t backup_epoch, backup_watermark, backup_mark;
 };
 
+struct comparison;
+
 struct stream_world {
-    uint64_t seed;
-    int without, trace, healing;
+    uint64_t drawn; // where the random numbers are
+    unsigned without, worlds;
+    int trace, healing;
     int64_t now_ms;
     struct stage_journal stages[STAGES];
     unsigned event_count;
@@ -150,6 +171,7 @@ struct stream_world {
     unsigned char stage_of[EVENTS_MOST + 1];
     struct sim_node node;
     struct sim_master masters[MASTERS];
+    struct comparison *comparisons[MASTERS]; // each master's own
     struct wire wires[WIRE_MOST];
     size_t wire_count;
     unsigned crashes, replays, epochs;
@@ -157,13 +179,24 @@ struct stream_world {
     char broken[256];
 };
 
-struct stream_result {
-    char broken[256];
-    unsigned events, crashes, replays, epochs;
+struct stream_schedule {
+    uint64_t seed;
+    unsigned without;              // rules that are switched off, a bit each
+    unsigned worlds;               // enum stream_worlds
+    const unsigned char *left_out; // a byte for each of STEPS_MOST; NULL: none is
+    int trace;                     // prints each step in words
 };
 
-// One schedule. `trace` prints each step in words.
-void stream_world_run(uint64_t seed, int without, int trace, struct stream_result *ret);
+struct stream_result {
+    char broken[256];
+    unsigned steps, events, crashes, replays, epochs;
+};
+
+void stream_world_run(const struct stream_schedule *schedule, struct stream_result *ret);
+
+// Finds steps without which the schedule breaks as well, and marks them in `ret_left_out`, of
+// STEPS_MOST. Returns how many are left of its steps.
+unsigned stream_shrink(const struct stream_schedule *schedule, unsigned char *ret_left_out);
 
 // For the parts of the world.
 uint64_t stream_random(struct stream_world *self, uint64_t below);
@@ -172,8 +205,8 @@ void stream_say(const struct stream_world *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void stream_broken(struct stream_world *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-void stream_send(struct stream_world *self,
-                 const struct wire *wire); // dropped when the link is down
+void stream_send_wire(struct stream_world *self,
+                      const struct wire *wire); // dropped when the link is down
 
 void stream_node_start(struct stream_world *self);
 void stream_node_crash(struct stream_world *self);
@@ -192,4 +225,20 @@ void stream_master_roll_back(struct stream_world *self, unsigned master, int to_
 void stream_master_commit(struct stream_world *self, unsigned master);
 void stream_master_tick(struct stream_world *self, unsigned master);
 void stream_master_receive(struct stream_world *self, const struct wire *wire);
-void stream_masters_compare(struct stream_world *self);
+// Adds a row to its store, as SQLite's would.
+void stream_master_keep(struct stream_world *self, unsigned master, const struct row *row);
+
+// The master's comparison with its peer goes on by one answer; the first begins it. 1: it goes on;
+// 0: it has ended.
+int stream_master_compare(struct stream_world *self, unsigned master);
+void stream_masters_part(struct stream_world *self); // one of them is gone: comparisons end
+
+// At the end of a schedule everything is mended, and both masters must hold everything.
+void stream_heal(struct stream_world *self);
+void stream_check(struct stream_world *self);
+
+int stream_may_take(const struct stream_world *self); // node, of its stages
+
+// One of the messages under way arrives, or is lost.
+void stream_deliver(struct stream_world *self);
+void stream_break_link(struct stream_world *self, unsigned master); // or mends it

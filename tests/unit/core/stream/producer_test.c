@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { EPOCH = 77, A = 0, B = 1 };
+enum { EPOCH = 77, LIFE = 9, A = 0, B = 1 };
 
 static struct position at(uint32_t offset)
 {
@@ -21,8 +21,8 @@ static void make(struct producer *self)
     producer_add_master(self, "key of a");
     producer_add_master(self, "key of b");
     producer_begin(self, EPOCH);
-    producer_hello(self, A, 1, 0, 0, 0);
-    producer_hello(self, B, 2, 0, 0, 0);
+    producer_hello(self, A, &(struct producer_word){1, LIFE, 0, 0, 0});
+    producer_hello(self, B, &(struct producer_word){2, LIFE, 0, 0, 0});
     for (uint32_t i = 0; i < 5; i++)
         producer_durable(self, 10, 1000 + i, 500 + i, at(i)); // 1..10, 11..20, ... 41..50
 }
@@ -34,9 +34,9 @@ static void a_record_goes_when_every_master_has_it(void **state)
     struct position gone;
     make(&producer);
     assert_int_equal(producer.last, 50);
-    producer_acknowledge(&producer, A, 1, EPOCH, 50);
+    producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 50, 0});
     assert_false(producer_trim(&producer, &gone));
-    producer_acknowledge(&producer, B, 2, EPOCH, 19);
+    producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 19, 0});
     assert_true(producer_trim(&producer, &gone));
     assert_int_equal(gone.offset, 0);
     assert_false(producer_trim(&producer, &gone)); // 11..20 is not whole
@@ -51,8 +51,8 @@ static void the_newest_record_stays_for_its_cursors(void **state)
     struct position gone;
     struct producer_record cut;
     make(&producer);
-    producer_acknowledge(&producer, A, 1, EPOCH, 50);
-    producer_acknowledge(&producer, B, 2, EPOCH, 50);
+    producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 50, 0});
+    producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 50, 0});
     int trimmed = 0;
     while (producer_trim(&producer, &gone))
         trimmed++;
@@ -74,11 +74,43 @@ static void acknowledgements_of_another_incarnation_or_epoch_are_void(void **sta
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         struct producer producer;
         make(&producer);
-        producer_acknowledge(&producer, B, 2, EPOCH, 50);
-        producer_acknowledge(&producer, A, cases[i].incarnation, cases[i].epoch, cases[i].upto);
+        producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 50, 0});
+        producer_acknowledge(
+            &producer, A,
+            &(struct producer_word){cases[i].incarnation, LIFE, cases[i].epoch, cases[i].upto, 0});
         assert_int_equal(producer_acknowledged(&producer), cases[i].expected);
         producer_free(&producer);
     }
+}
+
+static void acknowledgements_from_before_a_masters_start_are_void(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    make(&producer);
+    producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 50, 0});
+    producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE + 1, EPOCH, 50, 0});
+    assert_false(producer_trim(&producer, &gone));
+    producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 50, 0});
+    assert_true(producer_trim(&producer, &gone));
+    producer_free(&producer);
+}
+
+// It took frames that were under way when our disk was put back.
+static void an_acknowledgement_of_other_events_means_a_new_epoch(void **state)
+{
+    (void)state;
+    struct producer producer;
+    struct position gone;
+    make(&producer);
+    producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 50, 0});
+    const struct producer_word other = {1, LIFE, EPOCH, 20, 77}, ours = {1, LIFE, EPOCH, 20, 501};
+    assert_int_equal(producer_acknowledge(&producer, A, &other), PRODUCER_BEHIND);
+    assert_false(producer_trim(&producer, &gone));
+    assert_int_equal(producer_acknowledge(&producer, A, &ours), PRODUCER_AGREED);
+    assert_true(producer_trim(&producer, &gone));
+    producer_free(&producer);
 }
 
 static void a_master_that_lost_its_store_voids_what_it_had_acknowledged(void **state)
@@ -87,13 +119,15 @@ static void a_master_that_lost_its_store_voids_what_it_had_acknowledged(void **s
     struct producer producer;
     struct position gone;
     make(&producer);
-    producer_acknowledge(&producer, A, 1, EPOCH, 50);
-    producer_acknowledge(&producer, B, 2, EPOCH, 50);
-    assert_int_equal(producer_hello(&producer, B, 3, EPOCH, 5, 0), PRODUCER_AGREED);
+    producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 50, 0});
+    producer_acknowledge(&producer, B, &(struct producer_word){2, LIFE, EPOCH, 50, 0});
+    assert_int_equal(producer_hello(&producer, B, &(struct producer_word){3, LIFE, EPOCH, 5, 0}),
+                     PRODUCER_AGREED);
     assert_false(producer_trim(&producer, &gone));
-    producer_acknowledge(&producer, B, 2, EPOCH, 50); // a late one
+    producer_acknowledge(&producer, B,
+                         &(struct producer_word){2, LIFE, EPOCH, 50, 0}); // a late one
     assert_false(producer_trim(&producer, &gone));
-    producer_acknowledge(&producer, B, 3, EPOCH, 10);
+    producer_acknowledge(&producer, B, &(struct producer_word){3, LIFE, EPOCH, 10, 0});
     assert_true(producer_trim(&producer, &gone));
     producer_free(&producer);
 }
@@ -104,10 +138,13 @@ static void a_master_ahead_of_us_means_a_new_epoch(void **state)
     struct producer producer;
     struct position gone;
     make(&producer);
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 50, 504), PRODUCER_AGREED);
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH + 1, 90, 9),
-                     PRODUCER_AGREED); // another epoch says nothing
-    assert_int_equal(producer_hello(&producer, A, 1, EPOCH, 51, 504), PRODUCER_BEHIND);
+    assert_int_equal(producer_hello(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 50, 504}),
+                     PRODUCER_AGREED);
+    assert_int_equal(
+        producer_hello(&producer, A, &(struct producer_word){1, LIFE, EPOCH + 1, 90, 9}),
+        PRODUCER_AGREED); // another epoch says nothing
+    assert_int_equal(producer_hello(&producer, A, &(struct producer_word){1, LIFE, EPOCH, 51, 504}),
+                     PRODUCER_BEHIND);
     producer_begin(&producer, 88);
     assert_int_equal(producer_first_kept(&producer), 1);
     assert_int_equal(producer_acknowledged(&producer), 0);
@@ -136,9 +173,10 @@ static void a_master_with_other_events_under_our_numbers_means_a_new_epoch(void 
     struct producer producer;
     make(&producer);
     for (size_t i = 0; i < ARRAY_LENGTH(hellos); i++)
-        assert_int_equal(
-            producer_hello(&producer, A, 1, EPOCH, hellos[i].watermark, hellos[i].mark),
-            hellos[i].said);
+        assert_int_equal(producer_hello(&producer, A,
+                                        &(struct producer_word){1, LIFE, EPOCH, hellos[i].watermark,
+                                                                hellos[i].mark}),
+                         hellos[i].said);
     producer_durable(&producer, 0, 2000, 600, at(5)); // no event, only cursors
     assert_true(producer.mark == 504);
     producer_free(&producer);
@@ -181,15 +219,15 @@ static void a_restart_finds_its_place_and_drops_what_was_appended_twice(void **s
     for (size_t i = 0; i < ARRAY_LENGTH(found); i++)
         assert_int_equal(producer_found(&producer, found[i].epoch, &found[i].record),
                          found[i].kept);
-    const struct producer_master remembered = {"key of a", 4, EPOCH, 3, 0},
-                                 stranger = {"other", 4, EPOCH, 5, 0};
+    const struct producer_master remembered = {"key of a", 4, EPOCH, 3, 0, 0},
+                                 stranger = {"other", 4, EPOCH, 5, 0, 0};
     producer_remember(&producer, &remembered);
     producer_remember(&producer, &stranger);
     assert_int_equal(producer.epoch, EPOCH);
     assert_int_equal(producer.last, 5);
     assert_int_equal(producer.masters[0].upto, 3);         // to be told to the master
     assert_int_equal(producer_acknowledged(&producer), 0); // which may be another by now
-    producer_hello(&producer, 0, 4, EPOCH, 3, 0);
+    producer_hello(&producer, 0, &(struct producer_word){4, LIFE, EPOCH, 3, 0});
     assert_int_equal(producer_acknowledged(&producer), 3);
     struct position gone;
     int trimmed = 0;
@@ -208,11 +246,11 @@ static void many_records_are_kept_and_trimmed_in_order(void **state)
     producer_init(&producer);
     producer_add_master(&producer, "key of a");
     producer_begin(&producer, EPOCH);
-    producer_hello(&producer, A, 1, 0, 0, 0);
+    producer_hello(&producer, A, &(struct producer_word){1, LIFE, 0, 0, 0});
     for (uint32_t i = 0; i < 10000; i++) {
         producer_durable(&producer, 1, i, 500 + i, at(i));
         if (i % 3 == 0)
-            producer_acknowledge(&producer, A, 1, EPOCH, i / 2);
+            producer_acknowledge(&producer, A, &(struct producer_word){1, LIFE, EPOCH, i / 2, 0});
         while (producer_trim(&producer, &gone))
             assert_int_equal(gone.offset, next++);
     }
@@ -226,6 +264,8 @@ int main(void)
         cmocka_unit_test(a_record_goes_when_every_master_has_it),
         cmocka_unit_test(the_newest_record_stays_for_its_cursors),
         cmocka_unit_test(acknowledgements_of_another_incarnation_or_epoch_are_void),
+        cmocka_unit_test(acknowledgements_from_before_a_masters_start_are_void),
+        cmocka_unit_test(an_acknowledgement_of_other_events_means_a_new_epoch),
         cmocka_unit_test(a_master_that_lost_its_store_voids_what_it_had_acknowledged),
         cmocka_unit_test(a_master_ahead_of_us_means_a_new_epoch),
         cmocka_unit_test(a_master_with_other_events_under_our_numbers_means_a_new_epoch),
