@@ -140,6 +140,14 @@ static int see_peer(struct master *master, const json_t *documents,
     return see(master, &node);
 }
 
+// Where it is reached: node.conf knows better than its document when it pins it there.
+static const char *way_to(const struct master *master, const struct settings_node *node)
+{
+    const struct master_address *named = &master->conf->masters[0];
+    int is_it = strcmp(named->name, node->name) == 0 || strcmp(named->key, node->key) == 0;
+    return *named->pinned && is_it ? named->control : node->control;
+}
+
 static void follow_peer(struct master *master, const json_t *documents,
                         const struct settings_node *nodes, size_t count)
 {
@@ -151,7 +159,7 @@ static void follow_peer(struct master *master, const json_t *documents,
             continue;
         snprintf(address.name, sizeof(address.name), "%s", node->name);
         snprintf(address.key, sizeof(address.key), "%s", node->key);
-        snprintf(address.control, sizeof(address.control), "%s", node->control);
+        snprintf(address.control, sizeof(address.control), "%s", way_to(master, node));
         peer_follow(master->peer, &address);
         return;
     }

@@ -8,14 +8,20 @@ static int is_reachable(const struct settings_node *node)
     return node->role == ROLE_MASTER && node->control && node->publish && node->events;
 }
 
-static void copy_address(struct master_address *ret, const struct settings_node *node)
+// `known`: how node.conf has it, NULL: not at all.
+static void copy_address(struct master_address *ret, const struct settings_node *node,
+                         const struct master_address *known)
 {
-    *ret = (struct master_address){.name = ""};
-    snprintf(ret->name, sizeof(ret->name), "%s", node->name);
-    snprintf(ret->key, sizeof(ret->key), "%s", node->key);
-    snprintf(ret->control, sizeof(ret->control), "%s", node->control);
-    snprintf(ret->publish, sizeof(ret->publish), "%s", node->publish);
-    snprintf(ret->events, sizeof(ret->events), "%s", node->events);
+    struct master_address address = {.name = ""};
+    snprintf(address.control, sizeof(address.control), "%s", node->control);
+    snprintf(address.publish, sizeof(address.publish), "%s", node->publish);
+    snprintf(address.events, sizeof(address.events), "%s", node->events);
+    if (known && *known->pinned)
+        address = *known;
+    memset(address.name, 0, sizeof(address.name));
+    snprintf(address.name, sizeof(address.name), "%s", node->name);
+    snprintf(address.key, sizeof(address.key), "%s", node->key);
+    *ret = address;
 }
 
 // The document of a master that we know: by its key, also the one before.
@@ -45,14 +51,14 @@ int masters_follow(struct nodeconf *conf, const struct settings *settings)
     for (unsigned i = 0; i < conf->master_count; i++) {
         const struct settings_node *node = document_of(settings, &conf->masters[i]);
         if (node && !knows(list, count, node->key))
-            copy_address(&list[count++], node);
+            copy_address(&list[count++], node, &conf->masters[i]);
         else if (!node && !settings_revoked(settings, conf->masters[i].key))
             list[count++] = conf->masters[i];
     }
     for (size_t i = 0; i < settings->node_count && count < MASTERS_MOST; i++) {
         const struct settings_node *node = &settings->nodes[i];
         if (is_reachable(node) && !knows(list, count, node->key))
-            copy_address(&list[count++], node);
+            copy_address(&list[count++], node, NULL);
     }
     if (count == 0 ||
         (count == conf->master_count && memcmp(list, conf->masters, count * sizeof(*list)) == 0))

@@ -7,5 +7,6 @@
 #include "mail/settings.h"
 
 // Brings conf's masters to what the settings say. One that they do not name stays until its key is
-// revoked: it may only be that this tree was made without it. 1: something changed.
+// revoked: it may only be that this tree was made without it. A pinned one keeps its addresses. 1:
+// something changed.
 int masters_follow(struct nodeconf *conf, const struct settings *settings);

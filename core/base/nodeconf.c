@@ -23,7 +23,8 @@ enum kind {
     KIND_ADDRESS,
     KIND_ENDPOINT,
     KIND_KEY,
-    KIND_LEVEL
+    KIND_LEVEL,
+    KIND_YES
 };
 
 struct key {
@@ -53,6 +54,7 @@ static const struct key master_keys[] = {
     {"publish", KIND_ENDPOINT, MASTER_KEY(publish)},
     {"events", KIND_ENDPOINT, MASTER_KEY(events)},
     {"key", KIND_KEY, MASTER_KEY(key)},
+    {"pinned", KIND_YES, MASTER_KEY(pinned)},
 };
 
 static const struct key bind_keys[] = {
@@ -135,6 +137,8 @@ static const char *complaint(enum kind kind, const char *text)
         return is_one_of(text, levels, ARRAY_LENGTH(levels))
                    ? NULL
                    : "write debug, info, warning or error";
+    case KIND_YES:
+        return !strcmp(text, "yes") ? NULL : "write yes, or remove it";
     }
     return NULL;
 }
@@ -182,7 +186,7 @@ static int read_master(const struct reading *reading, zconfig_t *section, struct
     if (read_section(reading, section, master_keys, ARRAY_LENGTH(master_keys), master) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LENGTH(master_keys); i++)
-        if (!((const char *)master)[master_keys[i].offset])
+        if (master_keys[i].kind != KIND_YES && !((const char *)master)[master_keys[i].offset])
             return refuse(reading, "master/%s: missing, add it", master_keys[i].name);
     conf->master_count++;
     return 0;

@@ -17,6 +17,7 @@
 //         publish = tcp://192.0.2.1:7702
 //         events = tcp://192.0.2.1:7703
 //         key = "its CURVE public key"
+//         pinned = yes                      # only when it is not reached where it says
 //     bind                                  # a master's own
 //         control = tcp://*:7701
 //         publish = tcp://*:7702
@@ -34,6 +35,7 @@ struct master_address {
     char events[128];  // 7703
     char key[41];      // CURVE public key, Z85
     char name[64];
+    char pinned[4];    // "yes": reached here whatever the configuration says; empty: no
 };
 
 struct nodeconf {

@@ -44,6 +44,7 @@ static void add_masters(struct buffer *out, const struct nodeconf *self)
         add(out, "    ", "publish", master->publish);
         add(out, "    ", "events", master->events);
         add(out, "    ", "key", master->key);
+        add(out, "    ", "pinned", master->pinned);
     }
 }
 

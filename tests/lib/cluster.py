@@ -78,7 +78,7 @@ class Master(Process):
         if self.peer:
             control = f"tcp://127.0.0.1:{self.peer_way.ports['control']}"
             lines += ["master", f"    name = {self.peer.name}", f"    control = {control}",
-                      f"    publish = {control}", f"    events = {control}", f'    key = "{self.peer.key}"']
+                      f"    publish = {control}", f"    events = {control}", f'    key = "{self.peer.key}"', "    pinned = yes"]
         return lines
 
     def ask(self, *arguments, codes=(0,)):
@@ -132,7 +132,7 @@ class Worker(Process):
         for master in self.cluster.masters:
             lines += ["master", f"    name = {master.name}"]
             lines += [f"    {door} = tcp://127.0.0.1:{self.ways[master.name].ports[door]}" for door in DOORS]
-            lines.append(f'    key = "{master.key}"')
+            lines += [f'    key = "{master.key}"', "    pinned = yes"]
         return lines
 
     def accepts_mail(self):

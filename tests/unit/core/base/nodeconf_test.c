@@ -90,6 +90,7 @@ static void an_error_names_the_key_and_the_mend(void **state)
         {"log-level = loud\n", "log-level", "debug"},
         {"master\n    name = a\n", "master/control", "missing"},
         {"master\n    key = short\n", "key", "40 characters"},
+        {"master\n    pinned = no\n", "pinned", "write yes"},
         {"run = "
          "/0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
          "890123\n",
@@ -133,7 +134,8 @@ static void what_was_written_is_read_again(void **state)
     static const char text[] =
         "name = m\nrole = master\nsite = a # b\nsmtp = 0.0.0.0:25\nhostname = m.example.org\n"
         "https = [::1]:7743\nmaster\n    name = b\n    control = tcp://b:7701\n"
-        "    publish = tcp://b:7702\n    events = tcp://b:7703\n    key = \"" KEY_TEXT "\"\n"
+        "    publish = tcp://b:7702\n    events = tcp://b:7703\n    key = \"" KEY_TEXT
+        "\"\n    pinned = yes\n"
         "bind\n    enrol = tcp://127.0.0.1:7000\n";
     assert_int_equal(read_text(text, &conf, error, sizeof(error)), 0);
     snprintf(file, sizeof(file), "/tmp/postern-nodeconf-%ld-new/node.conf", (long)getpid());
