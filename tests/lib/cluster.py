@@ -78,7 +78,8 @@ class Master(Process):
         if self.peer:
             control = f"tcp://127.0.0.1:{self.peer_way.ports['control']}"
             lines += ["master", f"    name = {self.peer.name}", f"    control = {control}",
-                      f"    publish = {control}", f"    events = {control}", f'    key = "{self.peer.key}"', "    pinned = yes"]
+                      f"    publish = {control}", f"    events = {control}", f'    key = "{self.peer.key}"',
+                      "    pinned = yes"]
         return lines
 
     def ask(self, *arguments, codes=(0,)):
@@ -203,7 +204,6 @@ class Cluster:
         self.enrol(self.masters[0])
         self.configure(self.masters[0])
         eventually(self.agreed, 20, "the masters to have the same configuration", pause=0.1)
-        self.lead_through_proxies(self.masters[0])
         for worker in self.workers:
             worker.launch()
         for worker in self.workers:
@@ -239,22 +239,6 @@ class Cluster:
         file = self.home / "apply.json"
         file.write_text(json.dumps(self.documents))
         master.command("config", "apply", str(file), "--socket", str(master.home / "run/api.sock"))
-
-    def lead_through_proxies(self, master):
-        """The masters' documents name the ways: else everybody follows them past the proxies. A master that starts
-        anew writes its own address again."""
-        changes = {}
-        for one in self.masters:
-            document = master.ask("config", "get", f"node/{one.name}")
-            for door in DOORS:
-                document.pop(door, None)  # workers then stay with their node.conf
-            if one.peer:
-                document["control"] = f"tcp://127.0.0.1:{one.peer.peer_way.ports['control']}"
-            changes[f"node/{one.name}"] = document
-        file = self.home / "ways.json"
-        file.write_text(json.dumps(changes))
-        master.command("config", "apply", str(file), "--socket", str(master.home / "run/api.sock"))
-        eventually(self.agreed, 20, "the masters to have the same ways", pause=0.1)
 
     def linked(self):
         for master in self.masters:
