@@ -303,6 +303,7 @@ def partition(cluster, rate, seconds):
         said = load.end()
         wait_same(seen, begun, wall_ms() - 1000)
         late = sum(arrived >= mended for _, arrived in seen[1].between(begun, mended).values())
+        assert late >= 0.9 * lacking.count, f"only {late} of {lacking.count} events were held back: there is another way"
         return {"load": said, "events": late, "made_good_s": max(0, lacked.ended - mended) / 1e3}
 
 
