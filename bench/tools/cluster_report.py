@@ -16,10 +16,11 @@ How it is measured:
   "durable on the worker" to "committed on the master". The mails (2 KiB, 200/s, each delivered) go to three workers in turns.
 - **Bodies**: from the time in the event `quarantined` until the file of the body stands under its name on both masters
   (change time of the inode). 20 mails/s.
-- **Catch-up**: one master ends, mails pile up events at the workers, then 1,000 mails/s flow and it starts again. Each mail is
-  spooled, analysed and discarded by its policy, and makes one event; ten at a time go over a connection. Events taken a second: the pile divided by the time from
-  its first to its last event at the returning master's follower. Live lag meanwhile: of the events made in that time. A master
-  takes each worker's stream in its order, so on the one that returned an event waits for what the same worker made before it.
+- **Catch-up**: one master gets SIGTERM, mails pile up events at the workers, then 1,000 mails/s flow and it starts again. Each
+  mail is spooled, analysed and discarded by its policy, and makes one event; ten at a time go over a connection. Events taken a
+  second: the pile divided by the time from its first to its last event at the returning master's follower. Live lag meanwhile:
+  of the events made in that time. A master takes each worker's stream in its order, so on the one that returned an event waits
+  for what the same worker made before it.
 - **Partition**: fault proxies let nothing pass between one master and all others, for as long as stated, at 200 delivered mails/s;
   made good: from their opening until the last event of that time has arrived.
 - **Configuration**: from the start of `postern config set domain/...` (masters in turns) until the ingress of every worker takes a

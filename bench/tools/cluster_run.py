@@ -64,6 +64,7 @@ def options_of(arguments):
     parser.add_argument("--partition", type=int, metavar="SECONDS", help="for which a master is cut off (30)")
     parser.add_argument("--changes", type=int, metavar="N", help="of the configuration (50)")
     parser.add_argument("--seconds", type=int, metavar="N", help="of live mail (20)")
+    parser.add_argument("--note", help="a line about the conditions")
     parser.add_argument("--folder", default="/var/tmp", help="where journals and databases lie")
     options = parser.parse_args(arguments)
     options.only = options.only.split(",")
@@ -81,7 +82,7 @@ def main():
     if "tmpfs" in mount_of(options.folder):
         sys.exit(f"bench: {options.folder} is memory, not a disk: choose another --folder")
     os.environ["POSTERN_TEST_FOLDER"] = options.folder
-    conditions = environment(options)
+    conditions = environment(options) | ({"note": options.note} if options.note else {})
     results = measure(reach.Straight, STRAIGHT, options) | measure(Cluster, PROXIED, options)
     text = cluster_report.page(conditions, results, options)
     print(text)
