@@ -391,13 +391,18 @@ static inline void wait_until(struct world *self, spin_fn *done)
 }
 
 // Waits until the doors are open: what is published before is lost, as PUB does.
-static inline void begin_session(struct world *self)
+static inline void await_session(struct world *self)
 {
-    worker_connect(&self->worker);
     for (int i = 0; i < 100 && (!has_session(self) || member(self)->status == NULL); i++) {
         worker_beat(&self->worker, "{\"spool\": 3}");
         intake_announce(&self->master);
         spin_for(self->loop, 50);
     }
     assert_true(has_session(self) && member(self)->status);
+}
+
+static inline void begin_session(struct world *self)
+{
+    worker_connect(&self->worker);
+    await_session(self);
 }
