@@ -134,11 +134,12 @@ def test_verdicts_make_a_reputation_that_all_workers_share(gateway, redis):
 
 def test_redis_gone_is_degraded_not_down(gateway, redis):
     def degraded():
-        return gateway.ask("status")["workers"]["worker-1"]["degraded"]
+        worker = gateway.ask("status")["workers"].get("worker-1")  # none before its first heartbeat
+        return worker and worker["degraded"]
     gateway.configure({"redis": {"address": f"unix:{redis.socket}"}})
     mail = fresh_mail()
     assert send_mail(gateway.port, mail)[0] == 250
-    assert degraded() == []
+    eventually(lambda: degraded() == [], 10, "status to know the worker")
     redis.child.kill()
     eventually(lambda: degraded() == ["redis"], 20, "status to say degraded")
     assert gateway.ask("status")["workers"]["worker-1"]["redis"] == {"role": "away", "round_trip_ms": 0}

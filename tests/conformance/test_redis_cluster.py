@@ -190,7 +190,7 @@ def test_mail_goes_on_at_its_pace_and_redis_is_found_again(redis, fault, seconds
 
 
 def test_a_network_that_stalls_half_of_the_time_slows_no_mail(redis):
-    proxy, over = Proxy({"redis": ("127.0.0.1", redis.primary().port)}), threading.Event()
+    proxy, over = Proxy(("127.0.0.1", redis.primary().port)), threading.Event()
     def stall():
         while not over.wait(0.3):
             proxy.black_hole()
@@ -198,7 +198,7 @@ def test_a_network_that_stalls_half_of_the_time_slows_no_mail(redis):
             proxy.mend()
     thread = threading.Thread(target=stall)
     try:
-        with Ingress(documents({"address": f"127.0.0.1:{proxy.ports['redis']}"})) as ingress:
+        with Ingress(documents({"address": f"127.0.0.1:{proxy.port}"})) as ingress:
             ingress.logged("redis.answers")
             under_load(ingress, "load-stall", thread.start, 4)
             over.set()
