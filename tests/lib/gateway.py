@@ -71,6 +71,7 @@ class Gateway:
         self.launch("node")
         threading.Thread(target=self.look_after, daemon=True).start()
         self.wait_ready()
+        eventually(lambda: "worker-1" in self.ask("status")["workers"], 20, "the master to hear of its worker")
         return self
 
     def __enter__(self):
