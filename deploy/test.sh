@@ -32,7 +32,7 @@ run_python() {
     local suite=$1
     [[ -d tests/$suite ]] || return 0
     echo "== $suite"
-    POSTERN_BUILD=$PWD/build/release timeout 1200 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
+    POSTERN_BUILD=$PWD/build/release timeout 2400 /usr/bin/python3 -m pytest -q -rs -p no:cacheprovider \
         --junitxml="$results/$suite.xml" "tests/$suite"
     [[ -e $results/$suite.xml ]] || ready=no
 }
