@@ -30,7 +30,8 @@ struct delivery {
 static void drain_check(void *context)
 {
     struct delivery *self = context;
-    if (stage_busy(self->stage) == 0 || loop_now_ms(self->loop) >= self->drain_until_ms)
+    int quiet = stage_busy(self->stage) == 0 && !stage_owes_events(self->stage);
+    if (quiet || loop_now_ms(self->loop) >= self->drain_until_ms)
         loop_stop(self->loop);
     else
         timer_start(self->drain, DRAIN_CHECK_MS);

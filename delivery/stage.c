@@ -385,3 +385,11 @@ size_t stage_busy(const struct stage_of_delivery *self)
         jobs += queue_jobs(self->holdings[i]->queue);
     return jobs;
 }
+
+int stage_owes_events(const struct stage_of_delivery *self)
+{
+    for (unsigned i = 0; i < self->count; i++)
+        if (feed_owes(self->holdings[i]->feed))
+            return 1;
+    return 0;
+}

@@ -15,3 +15,5 @@ void stage_destroy(struct stage_of_delivery **self);
 void stage_drain(struct stage_of_delivery *self); // takes no jobs any more
 // Jobs and transactions under way.
 size_t stage_busy(const struct stage_of_delivery *self);
+// Does node, being there, lack events of ours?
+int stage_owes_events(const struct stage_of_delivery *self);

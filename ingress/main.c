@@ -129,7 +129,8 @@ static void open_listener(struct ingress *self)
 static void drain_check(void *context)
 {
     struct ingress *self = context;
-    int quiet = listener_count(self->listener) == 0 && stage_custody(self->stage) == 0;
+    int quiet = listener_count(self->listener) == 0 && stage_custody(self->stage) == 0 &&
+                !stage_owes_events(self->stage);
     if (quiet || loop_now_ms(self->loop) >= self->drain_until_ms)
         loop_stop(self->loop);
     else

@@ -380,6 +380,14 @@ size_t stage_custody(const struct stage_of_ingress *self)
     return count;
 }
 
+int stage_owes_events(const struct stage_of_ingress *self)
+{
+    for (unsigned i = 0; i < self->count; i++)
+        if (feed_owes(self->holdings[i]->feed))
+            return 1;
+    return 0;
+}
+
 size_t stage_unanswered(const struct stage_of_ingress *self)
 {
     return custody_unanswered(self->holdings[0]->custody);

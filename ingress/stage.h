@@ -21,4 +21,6 @@ void stage_destroy(struct stage_of_ingress **self);
 struct holding *stage_own(struct stage_of_ingress *self);
 // Custody that has not ended, over all journals.
 size_t stage_custody(const struct stage_of_ingress *self);
+// Does node, being there, lack events of ours?
+int stage_owes_events(const struct stage_of_ingress *self);
 size_t stage_unanswered(const struct stage_of_ingress *self);

@@ -522,10 +522,22 @@ static int open_bus(struct node *self)
     return 0;
 }
 
+// Does a master that is there lack something of ours?
+static int is_owed(const struct node *self)
+{
+    struct status_sources from = sources_of(self);
+    int heard = 0;
+    for (unsigned i = 0; i < uplink_count(self->uplink); i++)
+        heard |= uplink_heard(self->uplink, i);
+    return heard && status_lag(&from) > 0;
+}
+
+// What the masters have not taken by then is durable, and told at the next start.
 static void flushed(void *context)
 {
     struct node *self = context;
-    if (outbox_quiet(self->outbox) || loop_now_ms(self->loop) >= self->flush_until_ms)
+    if ((outbox_quiet(self->outbox) && !is_owed(self)) ||
+        loop_now_ms(self->loop) >= self->flush_until_ms)
         loop_stop(self->loop);
     else
         timer_start(self->flush, FLUSH_CHECK_MS);

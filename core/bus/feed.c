@@ -339,3 +339,9 @@ void feed_reconnected(struct feed *self)
     self->state = FEED_ASKING;
     timer_start(self->timer, 0);
 }
+
+int feed_owes(const struct feed *self)
+{
+    int all_sent = self->state == FEED_LIVE && self->ready.count == 0;
+    return bus_present(self->bus, STAGE_NODE, 0) && (!all_sent || self->in_flight > 0);
+}

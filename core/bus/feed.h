@@ -25,3 +25,5 @@ void feed_taken(struct feed *self, const Postern__Taken *message);
 // Node's pipe connected anew (bus_peer_fn of STAGE_NODE): what was sent may be lost, so its cursor
 // is asked for again.
 void feed_reconnected(struct feed *self);
+// Is node there and has it not taken all that was committed? For a process that is about to end.
+int feed_owes(const struct feed *self);
