@@ -165,7 +165,7 @@ static void receive(void *context, enum bus_type type, const uint8_t *data, size
     if (type == BUS_RELOAD)
         read_settings(self);
     ProtobufCMessage *message =
-        descriptor ? protobuf_c_message_unpack(descriptor, NULL, size, data) : NULL;
+        descriptor ? protobuf_c_message_unpack(descriptor, &unpack_allocator, size, data) : NULL;
     if (message)
         receive_unpacked(self, type, message);
     if (message)

@@ -151,7 +151,7 @@ static int receive_routed(struct stage_of_ingress *self, enum bus_type type, con
         if (routes[i].type != type)
             continue;
         ProtobufCMessage *message =
-            protobuf_c_message_unpack(routes[i].descriptor, NULL, size, data);
+            protobuf_c_message_unpack(routes[i].descriptor, &unpack_allocator, size, data);
         if (!message)
             return 1;
         uint32_t slot;

@@ -3,6 +3,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/random.h"
+#include "core/base/unpack.h"
 #include "master/peer.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -81,7 +82,7 @@ static Postern__PeerAsk *copy_of(const Postern__PeerAsk *ask)
     size_t size = postern__peer_ask__get_packed_size(ask);
     uint8_t *packed = allocate(size + 1);
     postern__peer_ask__pack(ask, packed);
-    Postern__PeerAsk *copy = postern__peer_ask__unpack(NULL, size, packed);
+    Postern__PeerAsk *copy = postern__peer_ask__unpack(&unpack_allocator, size, packed);
     free(packed);
     return copy;
 }

@@ -163,7 +163,7 @@ static json_t *fingerprint(const char *document, const char *value)
     if (EVP_Digest(whole, size, hash, NULL, EVP_sha256(), NULL) != 1)
         abort(); // out of memory
     free(whole);
-    strcpy(text, fingerprint_prefix);
+    memcpy(text, fingerprint_prefix, sizeof(fingerprint_prefix));
     for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
         snprintf(text + strlen(text), 3, "%02x", hash[i]);
     return json_string(text);

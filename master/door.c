@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "core/bus/control.h"
 #include "mail/nodes.h"
 #include "master/member_changes.h"
@@ -175,7 +176,7 @@ static void receive(void *context, const char *key, enum control_type type, cons
         metric_add(metric("joins_throttled_total", ""), 1);
         return; // it asks again
     }
-    Postern__JoinProof *proof = postern__join_proof__unpack(NULL, size, data);
+    Postern__JoinProof *proof = postern__join_proof__unpack(&unpack_allocator, size, data);
     if (proof)
         on_proof(self, key, proof);
     postern__join_proof__free_unpacked(proof, NULL);

@@ -332,7 +332,8 @@ static void on_hello(struct master *master, struct member *member, const uint8_t
 static void on_config_request(struct master *master, const struct member *member,
                               const uint8_t *data, size_t size)
 {
-    Postern__ConfigRequest *request = postern__config_request__unpack(NULL, size, data);
+    Postern__ConfigRequest *request =
+        postern__config_request__unpack(&unpack_allocator, size, data);
     if (!request)
         return;
     replicate_asked(master->replicate, member->route, CONTROL_CONFIG, request);
@@ -341,7 +342,8 @@ static void on_config_request(struct master *master, const struct member *member
 
 static void on_config_returned(struct master *master, const uint8_t *data, size_t size)
 {
-    Postern__ConfigRevisions *message = postern__config_revisions__unpack(NULL, size, data);
+    Postern__ConfigRevisions *message =
+        postern__config_revisions__unpack(&unpack_allocator, size, data);
     if (!message)
         return;
     replicate_returned(master->replicate, message);

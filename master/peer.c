@@ -4,6 +4,7 @@
 #include "core/base/log.h"
 #include "core/base/loop.h"
 #include "core/base/metrics.h"
+#include "core/base/unpack.h"
 #include "master/bodies.h"
 #include "master/compare.h"
 #include "master/orders.h"
@@ -255,7 +256,8 @@ static const struct reply {
 static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
                                 size_t size)
 {
-    ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, NULL, size, data);
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(descriptor, &unpack_allocator, size, data);
     if (!message)
         log_warning("peer.malformed", "message=%s size=%zu", descriptor->short_name, size);
     return message;

@@ -624,7 +624,7 @@ int writer_note(struct writer *self, const char *master, const Postern__Event *e
     struct own_note *note = allocate(sizeof(*note));
     postern__event__pack(event, packed);
     note->job.run = add_note;
-    note->event = postern__event__unpack(NULL, size, packed);
+    note->event = postern__event__unpack(&unpack_allocator, size, packed);
     snprintf(note->master, sizeof(note->master), "%s", master);
     free(packed);
     if (writer_put(self, &note->job) == 0)

@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/base/unpack.h"
 #include "node/masters.h"
 #include "node/status.h"
 
@@ -76,7 +77,7 @@ static void receive(void *context, enum bus_type type, const uint8_t *data, size
         if (routes[i].type != type)
             continue;
         ProtobufCMessage *message =
-            protobuf_c_message_unpack(routes[i].descriptor, NULL, size, data);
+            protobuf_c_message_unpack(routes[i].descriptor, &unpack_allocator, size, data);
         if (message)
             routes[i].call(self, message);
         protobuf_c_message_free_unpacked(message, NULL);

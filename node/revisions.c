@@ -184,7 +184,7 @@ char *revisions_tree(struct revisions *self, size_t *ret_size, char ret_name[REV
 {
     const struct revision *newest = config_newest(self->config);
     uint8_t hash[TREE_HASH];
-    strcpy(ret_name, "0");
+    snprintf(ret_name, REVISION_NAME_SIZE, "0");
     if (newest)
         revision_name(newest, ret_name);
     config_hash(self->config, config_documents(self->config), hash);

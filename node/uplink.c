@@ -4,6 +4,7 @@
 #include "core/base/clock.h"
 #include "core/base/log.h"
 #include "core/base/loop.h"
+#include "core/base/unpack.h"
 #include "core/bus/roles.h"
 #include "core/config/names.h"
 #include "proto/stream.pb-c.h"
@@ -177,7 +178,7 @@ static void receive(void *context, const char *key, enum control_type type, cons
         if (routes[i].type != type || !role_may_send(ROLE_MASTER, ROLE_WORKER, type))
             continue;
         ProtobufCMessage *message =
-            protobuf_c_message_unpack(routes[i].descriptor, NULL, size, data);
+            protobuf_c_message_unpack(routes[i].descriptor, &unpack_allocator, size, data);
         if (message)
             routes[i].call(door, message);
         else

@@ -2,6 +2,7 @@
 #include "core/bus/join.h"
 #include "core/base/clock.h"
 #include "core/base/loop.h"
+#include "core/base/unpack.h"
 #include "core/bus/control.h"
 #include <errno.h>
 #include <stdio.h>
@@ -165,8 +166,9 @@ static void receive(void *context, const char *key, enum control_type type, cons
 {
     (void)key;
     struct door *door = context;
-    Postern__JoinAnswer *answer =
-        type == CONTROL_JOIN_ANSWER ? postern__join_answer__unpack(NULL, size, data) : NULL;
+    Postern__JoinAnswer *answer = type == CONTROL_JOIN_ANSWER
+                                      ? postern__join_answer__unpack(&unpack_allocator, size, data)
+                                      : NULL;
     if (!answer || door->join->ended) {
         postern__join_answer__free_unpacked(answer, NULL);
         return;

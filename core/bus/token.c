@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/bus/token.h"
+#include "core/base/unpack.h"
 #include "core/base/z85.h"
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -87,7 +88,7 @@ Postern__JoinToken *token_decode(const char *text, char *ret_error, size_t error
     size_t size = strcspn(text, blanks);
     long bytes = text[size + strspn(text + size, blanks)] ? -1 : decode_text(text, size, &packed);
     Postern__JoinToken *token =
-        bytes > 0 ? postern__join_token__unpack(NULL, (size_t)bytes, packed) : NULL;
+        bytes > 0 ? postern__join_token__unpack(&unpack_allocator, (size_t)bytes, packed) : NULL;
     if (packed)
         OPENSSL_cleanse(packed, size);
     free(packed);

@@ -37,7 +37,7 @@ int name_parse(const char *text, struct revision_origin *ret_origin, uint64_t *r
     uint64_t number;
     if (strlen(text) >= sizeof(copy))
         return -1;
-    strcpy(copy, text);
+    snprintf(copy, sizeof(copy), "%s", text);
     char *last = strrchr(copy, '.');
     if (!last)
         return -1;
@@ -48,7 +48,7 @@ int name_parse(const char *text, struct revision_origin *ret_origin, uint64_t *r
     *middle = 0;
     if (parse_number(middle + 1, 16, &origin.start) < 0 || parse_number(last + 1, 10, &number) < 0)
         return -1;
-    strcpy(origin.master, copy);
+    memcpy(origin.master, copy, (size_t)(middle - copy) + 1);
     *ret_origin = origin;
     *ret_number = number;
     return 0;

@@ -2,6 +2,7 @@
 #include "master/store/public.h"
 #include "core/base/buffer.h"
 #include "core/base/ulid.h"
+#include "core/base/unpack.h"
 #include "master/store/merge.h"
 #include "master/store/render.h"
 #include <inttypes.h>
@@ -81,7 +82,7 @@ void public_pack(const struct store_event *at, const struct ulid *id, const char
 
 Postern__PublicEvent *public_read(const void *packed, size_t size, uint64_t commit)
 {
-    Postern__PublicEvent *event = postern__public_event__unpack(NULL, size, packed);
+    Postern__PublicEvent *event = postern__public_event__unpack(&unpack_allocator, size, packed);
     if (event)
         event->commit = commit;
     return event;
