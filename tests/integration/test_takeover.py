@@ -7,37 +7,14 @@ import pytest
 
 from tests.lib.cluster import Cluster
 from tests.lib.gateway import CommandFailed
-from tests.lib.messages import fresh_mail
-from tests.lib.smtp import send_mail
+from tests.lib.held import HOLD, quarantined, socket
 from tests.lib.waiting import eventually
-
-HOLD = {"policy/default": {"reject": None, "on_virus": "quarantine"}}
 
 
 @pytest.fixture(scope="module")
 def cluster():
     with Cluster(masters=2, workers=2, documents=HOLD) as fresh:
         yield fresh
-
-
-def socket(process):
-    return ("--socket", str(process.home / "run/api.sock"))
-
-
-def row_on(master, mail):
-    rows = [row for row in master.ask("quarantine", "list", "--limit", "0")
-            if row["message_id"].strip("<>") == mail.message_id.strip("<>")]
-    return rows[0] if rows else None
-
-
-def quarantined(cluster):
-    """A mail of the first worker that both masters have, and its row."""
-    mail = fresh_mail("virus")
-    assert send_mail(cluster.workers[0].port, mail)[0] == 250
-    for master in cluster.masters:
-        row = eventually(lambda master=master: row_on(master, mail), 20, f"{master.name} to list it", pause=0.1)
-        eventually(lambda master=master: master.ask("status")["bodies"]["waiting"] == 0, 20, "the body", pause=0.1)
-    return mail, row
 
 
 def order(process, what, row, *options):
