@@ -89,6 +89,7 @@ def fill_and_free(gateway, mounted):
 def test_11_a_failed_sync_is_never_answered_250(fragile, error):
     client = RecordingClient(fragile.port)
     client.send(20)
+    settle(fragile, client.record)
     fragile.disk.set(sync_errno=error, sync_budget=2)
     try:
         code = send_mail(fragile.port, fresh_mail())[0]
