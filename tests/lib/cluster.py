@@ -165,7 +165,7 @@ class Worker(Process):
                 lines = answer.read().decode().splitlines()
         except OSError:
             return -1
-        return next(int(line.split()[-1]) for line in lines if line.startswith("postern_outbox_events"))
+        return next((int(line.split()[-1]) for line in lines if line.startswith("postern_outbox_events")), -1)
 
     def stop_all(self):
         """SIGKILL to node and stages, as a power button would."""
